@@ -1,0 +1,43 @@
+"""Read the pages as their readers do: every block of code on them is run, top to bottom."""
+
+from doctest import ELLIPSIS
+
+from sybil import Sybil
+from sybil.parsers.rest import DocTestParser
+from sybil.sybil import SybilCollection
+
+from docs._blocks.console import run_console
+from docs._blocks.files import include, run_python, save_template
+from docs._blocks.nested import NestedPage
+from docs._blocks.page import close_page, open_page
+from docs._blocks.reading import FENCES, BlockParser, Runner, session_parser
+from docs._blocks.wire import compare_wire
+
+pytest_plugins = ["docs._blocks.plugin"]
+
+#: Kind of block: what runs it.
+KINDS: dict[str, Runner] = {
+    "python": run_python,
+    "pycon": session_parser(),
+    "html+jinja": save_template,
+    "console": run_console,
+    "http": compare_wire,
+}
+KINDS["rst"] = NestedPage(BlockParser(KINDS, include))
+
+pages = Sybil(
+    parsers=[BlockParser(KINDS, include)],
+    path="docs",
+    patterns=["*.rst"],
+    setup=open_page,
+    teardown=close_page,
+)
+readme = Sybil(
+    parsers=[BlockParser(KINDS, include, lexer=FENCES)],
+    filenames=["README.md"],
+    setup=open_page,
+    teardown=close_page,
+)
+docstrings = Sybil(parsers=[DocTestParser(ELLIPSIS)], patterns=["examples/*.py"])
+
+pytest_collect_file = SybilCollection([pages, readme, docstrings]).pytest()

@@ -1,0 +1,196 @@
+"""Run a ``console`` block: each command for real, and what it prints is held against the page."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from unittest import SkipTest
+
+from sybil import Example
+
+from docs._blocks.matching import compare, pattern
+from docs._blocks.page import ROOT, Page, free_port, page_of
+
+TIMEOUT = 60  # seconds that a command may take
+READY = 20  # seconds that a server may take to start
+
+#: The Debian package of each program that does not come with Python's packages.
+PACKAGES = {"curl": "curl", "chromium": "chromium", "jq": "jq"}
+
+#: Commands that serve until they are ended, and the port on which they do by default.
+SERVERS = {r"flask .*\brun\b": 5000, r"gunicorn\b": 8000}
+
+#: What stands before every command: Chromium refuses to run as root inside its sandbox,
+#: and would look for updates.
+PREAMBLE = """chromium() {
+  command chromium --no-sandbox --disable-quic --disable-background-networking "$@" 2>/dev/null
+}
+"""
+
+ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
+
+
+@dataclass
+class Command:
+    """A command of a block: its line on the page, its text, what it must print."""
+
+    line: int
+    text: str
+    expected: str
+
+    @property
+    def printed_port(self) -> int | None:
+        """The port that the page prints for the server this starts, if it starts one."""
+        for server, default in SERVERS.items():
+            if re.match(server, self.text):
+                found = ADDRESS.search(self.text) or re.search(r"(?<=--port )\d+", self.text)
+                return int(found[0]) if found else default
+        return None
+
+    def programs(self) -> list[str]:
+        """Return the names of the programs that the command starts."""
+        parts = re.split(r"\||&&|;", self.text)
+        return [part.split()[0] for part in parts if part.split()]
+
+
+def commands(source: str, first_line: int) -> Iterator[Command]:
+    """Split a block into its commands.
+
+    :raises ValueError: when text stands before the first ``$`` prompt.
+    """
+    command: Command | None = None
+    for line, text in enumerate(source.splitlines(keepends=True), first_line):
+        if text.startswith("$ "):
+            if command:
+                yield command
+            command = Command(line, text[2:].rstrip("\n"), "")
+        elif command is None:
+            raise ValueError("a 'console' block starts with a '$ ' prompt")
+        elif command.text.endswith("\\"):
+            command.text = f"{command.text[:-1]} {text.strip().removeprefix('> ')}"
+        else:
+            command.expected += text
+    if command:
+        yield command
+
+
+def missing(command: Command) -> str:
+    """Name the programs that a command needs and this machine has not, or nothing."""
+    absent = [name for name in command.programs() if name in PACKAGES and not shutil.which(name)]
+    packages = " ".join(PACKAGES[name] for name in absent)
+    return f"left out: needs {', '.join(absent)} (apt-get install {packages})" if absent else ""
+
+
+def environment(page: Page) -> dict[str, str]:
+    """Return the environment of a command: the page's, with its packages and plain output."""
+    settings = page.folder / ".settings"
+    settings.mkdir(exist_ok=True)
+    (settings / ".curlrc").write_text("no-progress-meter\n")  # as when curl writes to a terminal
+    return os.environ | {
+        "CURL_HOME": str(settings),
+        "NO_COLOR": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def translate(text: str, ports: dict[int, int]) -> str:
+    """Replace the ports in addresses of this machine."""
+    return ADDRESS.sub(lambda found: str(ports.get(int(found[0]), found[0])), text)
+
+
+def run(command: Command, page: Page, status: int) -> tuple[str, int]:
+    """Run a command to its end and return what it printed and its exit status.
+
+    :param status: the exit status of the command before it, which ``$?`` must give.
+    """
+    for printed in ADDRESS.findall(command.text):
+        page.port(int(printed))
+    done = subprocess.run(
+        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{translate(command.text, page.ports)}"],
+        cwd=page.folder,
+        env=environment(page),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+    )
+    real = {port: printed for printed, port in page.ports.items()}
+    return translate(done.stdout, real), done.returncode
+
+
+def listens(port: int) -> bool:
+    """Tell whether a server accepts connections on a port of 127.0.0.1."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def serve(command: Command, page: Page, printed: int) -> str:
+    """Start a server, wait until it printed what the page shows, and return what it printed.
+
+    The server runs until the page ends or starts another on the same printed port.
+    """
+    page.stop(printed)
+    port = free_port()
+    settings = {
+        "FLASK_RUN_PORT": str(port),
+        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
+    }
+    with TemporaryFile("w+", encoding="utf-8") as output:
+        page.processes[printed] = subprocess.Popen(
+            ["bash", "-c", f"exec {translate(command.text, {printed: port})}"],
+            cwd=page.folder,
+            env=environment(page) | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        page.ports[printed] = port
+        end = time.monotonic() + READY
+        while True:
+            ready = listens(port)
+            output.seek(0)
+            shown = translate(output.read(), {port: printed})
+            if ready and not command.expected:
+                return ""
+            if ready and pattern(command.expected).fullmatch(shown):
+                return shown
+            if page.processes[printed].poll() is not None or time.monotonic() > end:
+                return shown or f"nothing, and nothing listens on port {printed}\n"
+            time.sleep(0.02)
+
+
+def run_console(example: Example) -> str | None:
+    """Run the commands of a block in turn; the first that prints something else fails it."""
+    page = page_of(example.namespace)
+    first_line = example.line + example.parsed.line_offset + 1
+    status = 0
+    for command in commands(example.parsed.rstrip("\n") + "\n", first_line):
+        where = f"{example.path}:{command.line}: $ {command.text}"
+        left_out = missing(command)
+        if left_out and os.environ.get("CI") == "true":
+            return f"{where}\n{left_out}, and in CI nothing may be left out"
+        if left_out:
+            raise SkipTest(left_out)
+        if status and "$?" not in command.text:
+            return f"{where}\nthe command before it failed with exit status {status}: show it"
+        if command.printed_port:
+            got, status = serve(command, page, command.printed_port), 0
+        else:
+            got, status = run(command, page, status)
+        difference = compare(command.expected, got)
+        if difference:
+            return f"{where}\n{difference}"
+    return f"{where}\nfailed with exit status {status}: show it with echo $?" if status else None

@@ -1,0 +1,46 @@
+"""Run the blocks that are files: a template, a captioned program, an included example."""
+
+from importlib import import_module
+from pathlib import Path
+
+from sybil import Example
+from sybil.evaluators.python import PythonEvaluator
+
+from docs._blocks.page import ROOT, page_of
+
+execute = PythonEvaluator()
+
+
+def save_template(example: Example) -> str | None:
+    """Save a template in the page's folder, under the name in its caption."""
+    caption = example.region.lexemes["options"].get("caption", "")
+    if not caption.startswith("templates/"):
+        return "a template needs a caption such as ':caption: templates/page.html'"
+    page_of(example.namespace).save(caption, example.parsed)
+    return None
+
+
+def run_python(example: Example) -> None:
+    """Execute a block in the page's module; with a caption it becomes that file as well."""
+    caption = example.region.lexemes.get("options", {}).get("caption")
+    if caption:
+        page_of(example.namespace).save(caption, example.parsed)
+    execute(example)
+
+
+def include(example: Example) -> str | None:
+    """Run a file of ``examples/`` that a page includes.
+
+    A module is imported and the page gets its names; a template is saved in the page's folder.
+    """
+    file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
+    inside = file.relative_to(ROOT)
+    if inside.parts[0] != "examples":
+        return f"a page includes files of examples/, and {inside} is none"
+    if inside.suffix == ".py":
+        module = import_module(".".join(inside.with_suffix("").parts))
+        names = vars(module).items()
+        example.namespace.update({name: value for name, value in names if name[:2] != "__"})
+    else:
+        page_of(example.namespace).save("/".join(inside.parts[1:]), file.read_text("utf-8"))
+    return None

@@ -1,0 +1,32 @@
+"""Run an ``rst`` block, which shows how to write a page, as a page of its own."""
+
+import sys
+
+from sybil import Document, Example
+from sybil.typing import Parser
+
+from docs._blocks.page import NAME, close_page, open_page
+
+
+class NestedPage:
+    """An evaluator that reads a block as a page and runs every block in it.
+
+    :param parser: what finds the blocks of a page.
+    """
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+
+    def __call__(self, example: Example) -> None:
+        """Run the page that the block shows; a failure names its lines from that block on."""
+        document = Document(example.parsed, f"{example.path}:{example.line}")
+        for region in self.parser(document):
+            document.add(region)
+        outer = sys.modules[NAME]
+        open_page(document.namespace)
+        try:
+            for inner in document.examples():
+                inner.evaluate()
+        finally:
+            close_page(document.namespace)
+            sys.modules[NAME] = outer

@@ -1,0 +1,132 @@
+"""A page while it runs: its module, its folder, its servers."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+ROOT = Path(__file__).parents[2]
+
+#: The address that a page prints for its own app: that of ``flask run``.
+PRINTED_PORT = 5000
+
+#: Under this name a page keeps itself in its namespace.
+NAME = "page"
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+class Page:
+    """What one page has of its own while its blocks run.
+
+    The namespace of its blocks becomes the module ``page`` in a folder of its own,
+    so that ``Flask(__name__)`` finds the page's templates.
+
+    :param namespace: the names that the blocks of the page share.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self.temporary = TemporaryDirectory(prefix="page-")
+        self.folder = Path(self.temporary.name).resolve()
+        self.ports: dict[int, int] = {}
+        self.environment = dict(os.environ)
+        self.directory = Path.cwd()
+        self.server: BaseWSGIServer | None = None
+        self.processes: dict[int, subprocess.Popen[str]] = {}
+        module = sys.modules[NAME] = ModuleType(NAME)
+        module.__file__ = str(self.folder / f"{NAME}.py")
+        namespace["__name__"] = NAME
+        namespace["__file__"] = module.__file__
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))
+
+    def save(self, name: str, text: str) -> Path:
+        """Write a file into the page's folder and return its path.
+
+        :param name: the path that the caption of a block gives.
+        :param text: what the block shows.
+        :raises ValueError: when the path leads out of the folder.
+        """
+        file = (self.folder / name).resolve()
+        if not file.is_relative_to(self.folder):
+            raise ValueError(f"{name} is outside the page's folder")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def call_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Pass a request on to what the page calls ``app`` by now."""
+        response: Iterable[bytes] = self.namespace["app"](environ, start_response)
+        return response
+
+    def port(self, printed: int = PRINTED_PORT) -> int:
+        """Return the real port behind one that the page prints.
+
+        Where no command of the page has started a server on it, the page's own app is served.
+        """
+        if printed not in self.ports:
+            if "app" not in self.namespace:
+                raise LookupError(f"port {printed}: the page has started no server and has no app")
+            if self.server is None:
+                self.server = make_server("127.0.0.1", 0, self.call_app, threaded=True)
+                threading.Thread(target=self.server.serve_forever, daemon=True).start()
+            self.ports[printed] = self.server.port
+        return self.ports[printed]
+
+    def stop(self, printed: int) -> None:
+        """End the server that a command of the page started on a printed port."""
+        self.ports.pop(printed, None)
+        process = self.processes.pop(printed, None)
+        if process:
+            process.terminate()
+            process.communicate(timeout=20)
+
+    def close(self) -> None:
+        """End the servers, put the process back as it was and remove the folder."""
+        for printed in list(self.processes):
+            self.stop(printed)
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+        for name in [name for name in sys.modules if self.owns(sys.modules[name])]:
+            del sys.modules[name]
+        sys.path.remove(str(self.folder))
+        os.chdir(self.directory)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        self.temporary.cleanup()
+
+    def owns(self, module: ModuleType) -> bool:
+        """Tell whether a module was imported from the page's folder."""
+        file = getattr(module, "__file__", None)
+        return bool(file) and Path(str(file)).is_relative_to(self.folder)
+
+
+def open_page(namespace: dict[str, Any]) -> None:
+    """Begin a page: Sybil's ``setup``."""
+    namespace["__page__"] = Page(namespace)
+
+
+def close_page(namespace: dict[str, Any]) -> None:
+    """End a page: Sybil's ``teardown``."""
+    namespace.pop("__page__").close()
+
+
+def page_of(namespace: dict[str, Any]) -> Page:
+    """Return the page that a namespace belongs to."""
+    page: Page = namespace["__page__"]
+    return page

@@ -1,0 +1,132 @@
+"""Find every code block of a page and pair it with what runs it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from doctest import ELLIPSIS
+
+from sybil import Document, Region
+from sybil.evaluators.doctest import DocTestEvaluator
+from sybil.parsers.abstract.doctest import DocTestStringParser
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+from sybil.parsers.rest.lexers import DirectiveLexer
+from sybil.typing import Evaluator, Lexer
+
+#: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
+Runner = Evaluator | DocTestStringParser
+
+BLOCKS = DirectiveLexer("code-block")
+INCLUDES = DirectiveLexer("literalinclude")
+FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<arguments>[^\n]*)\n"))
+
+#: Markup that shows code and that nothing would run, and what to write instead.
+REFUSED = {
+    r"^[ \t]*\.\.[ \t]+(?:code-block|literalinclude)[ \t]*:(?!:)": (
+        "one colon makes this a comment, which no reader sees: write two"
+    ),
+    r"^[ \t]*\.\.[ \t]+(?:invisible-|skip:|clear-namespace)": (
+        "a block that no reader sees: what a page needs stands on the page"
+    ),
+    r"^[ \t]*\.\.[ \t]+(?:code|sourcecode|parsed-literal|prompt|doctest|test\w+)[ \t]*::": (
+        "nothing runs this directive: write '.. code-block:: LANGUAGE'"
+    ),
+    r"^(?![ \t]*\.\.[ \t]).*::[ \t]*$": (
+        "nothing runs a literal block after '::': write '.. code-block:: LANGUAGE'"
+    ),
+    r"^[ \t]*>>> ": "nothing runs a prompt outside a block: write '.. code-block:: pycon'",
+}
+
+
+def refuse(reason: str) -> Evaluator:
+    """Make an evaluator that fails with a reason.
+
+    :param reason: what is wrong with the block, and what to write instead.
+    :returns: an evaluator whose failure carries the page and the line.
+    """
+    return lambda example: f"{example.path}:{example.line}: {reason}"
+
+
+def line_of(document: Document, region: Region) -> int:
+    """Return the line of a page, counted from 1, on which a region starts."""
+    return document.text.count("\n", 0, region.start) + 1
+
+
+def language_of(block: Region) -> str:
+    """Return the language that a block names, or nothing."""
+    return (block.lexemes.get("arguments") or "").strip()
+
+
+def session_parser() -> DocTestStringParser:
+    """Make what runs a ``pycon`` block: a doctest for each prompt."""
+    return DocTestStringParser(DocTestEvaluator(ELLIPSIS))
+
+
+def prompts(block: Region, runner: DocTestStringParser, document: Document) -> Iterator[Region]:
+    """Split an interactive session into its prompts, each a region of its own."""
+    source = block.lexemes["source"]
+    if not source.lstrip().startswith(">>> "):
+        block.evaluator = refuse("a 'pycon' block starts with a '>>> ' prompt")
+        yield block
+        return
+    for prompt in runner(source, document.path):
+        prompt.adjust(block, source)
+        yield prompt
+
+
+class BlockParser:
+    """A Sybil parser that gives every block of a document its runner, and refuses the others.
+
+    :param runners: for each kind of block, by the language it names, what runs it.
+    :param include: what runs a file that a page includes.
+    :param lexer: what finds the blocks; those of reStructuredText by default.
+    """
+
+    def __init__(
+        self, runners: Mapping[str, Runner], include: Evaluator, lexer: Lexer = BLOCKS
+    ) -> None:
+        self.runners = runners
+        self.include = include
+        self.lexer = lexer
+
+    def __call__(self, document: Document) -> Iterator[Region]:
+        """Yield a region for all that must run, in the order of the page."""
+        end = 0
+        for block in sorted(self.find(document), key=lambda region: region.start):
+            if block.start < end:
+                continue  # shown inside another block
+            end = block.end
+            for region in self.assign(block, document):
+                region.lexemes |= {
+                    "block": line_of(document, block),
+                    "language": language_of(block),
+                }
+                yield region
+
+    def find(self, document: Document) -> Iterable[Region]:
+        """Return every block, include and piece of refused markup of a document."""
+        yield from self.lexer(document)
+        if self.lexer is BLOCKS:
+            yield from INCLUDES(document)
+            for pattern, reason in REFUSED.items():
+                for found in re.finditer(pattern, document.text, re.MULTILINE):
+                    yield Region(*found.span(), evaluator=refuse(reason))
+
+    def assign(self, block: Region, document: Document) -> Iterator[Region]:
+        """Give one block its runner."""
+        if block.evaluator:
+            yield block
+            return
+        block.parsed = block.lexemes["source"]
+        if block.lexemes.get("directive") == "literalinclude":
+            block.evaluator = self.include
+            yield block
+            return
+        language = language_of(block)
+        runner = self.runners.get(language)
+        if isinstance(runner, DocTestStringParser):
+            yield from prompts(block, runner, document)
+            return
+        block.evaluator = runner or refuse(
+            f"nothing runs a {language or 'language-less'!r} block: "
+            f"write one of {', '.join(self.runners)}, or teach conftest.py to run it"
+        )
+        yield block

@@ -1,0 +1,1 @@
+"""Complete Flask apps that stream: run them, copy them, read them beside the guide."""

