@@ -56,13 +56,17 @@ class EveryBlockRan(pytest.Item):
     def runtest(self) -> None:
         """Fail with a line for each block that was never run, or that no reader sees."""
         ran: set[Place] = set()
+        red: set[Place] = set()
         pages: set[Path] = set()
         for item in self.session.items:
             if isinstance(item, SybilItem) and item.path.suffix == ".rst":
                 pages.add(item.path)
                 if OUTCOME in item.stash:
-                    ran.add((str(item.path), item.example.region.lexemes["block"]))
-        wrong = unproved(pages, ran)
+                    place = (str(item.path), item.example.region.lexemes["block"])
+                    ran.add(place)
+                    if item.stash[OUTCOME] == "failed":
+                        red.add(place)
+        wrong = unproved(pages, ran, red)
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
 

@@ -37,13 +37,16 @@ def literal_blocks(pages: Iterable[Path]) -> Iterator[tuple[Place, str]]:
                     yield (str(block.source), block.line or 0), first
 
 
-def unproved(pages: Iterable[Path], ran: set[Place]) -> list[str]:
+def unproved(pages: Iterable[Path], ran: set[Place], red: set[Place]) -> list[str]:
     """Name each block that a page shows and that was not run, and each that ran unseen.
 
     :param pages: the pages that the suite read, below ``docs/``.
     :param ran: where the blocks stand that ran.
+    :param red: where those of them stand that failed, and so were named already.
     """
     shown = dict(literal_blocks(pages))
     never = [f"{file}:{line}: never run: {shown[file, line]}" for file, line in shown.keys() - ran]
-    unseen = [f"{file}:{line}: run, but no reader sees it" for file, line in ran - shown.keys()]
+    unseen = [
+        f"{file}:{line}: run, but no reader sees it" for file, line in ran - red - shown.keys()
+    ]
     return sorted(never + unseen)
