@@ -18,7 +18,7 @@ from sybil import Example
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ROOT, Page, free_port, page_of
 
-TIMEOUT = 60  # seconds that a command may take
+TIMEOUT = 30  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
 
 #: The Debian package of each program that does not come with Python's packages.
@@ -115,17 +115,20 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     """
     for printed in ADDRESS.findall(command.text):
         page.port(int(printed))
-    done = subprocess.run(
-        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{translate(command.text, page.ports)}"],
-        cwd=page.folder,
-        env=environment(page),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        timeout=TIMEOUT,
-    )
+    try:
+        done = subprocess.run(
+            ["bash", "-c", f"{PREAMBLE}(exit {status})\n{translate(command.text, page.ports)}"],
+            cwd=page.folder,
+            env=environment(page),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return f"did not end within {TIMEOUT} seconds\n", 124
     real = {port: printed for printed, port in page.ports.items()}
     return translate(done.stdout, real), done.returncode
 
@@ -156,6 +159,7 @@ def serve(command: Command, page: Page, printed: int) -> str:
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         page.ports[printed] = port
         end = time.monotonic() + READY

@@ -6,7 +6,7 @@ from pathlib import Path
 from sybil import Example
 from sybil.evaluators.python import PythonEvaluator
 
-from docs._blocks.page import ROOT, page_of
+from docs._blocks.page import PRINTED_PORT, ROOT, page_of
 
 execute = PythonEvaluator()
 
@@ -21,11 +21,18 @@ def save_template(example: Example) -> str | None:
 
 
 def run_python(example: Example) -> None:
-    """Execute a block in the page's module; with a caption it becomes that file as well."""
+    """Execute a block in the page's module; with a caption it becomes that file as well.
+
+    An app that the block defines takes the place of a server that the page started.
+    """
+    page = page_of(example.namespace)
     caption = example.region.lexemes.get("options", {}).get("caption")
     if caption:
-        page_of(example.namespace).save(caption, example.parsed)
+        page.save(caption, example.parsed)
+    before = example.namespace.get("app")
     execute(example)
+    if example.namespace.get("app") is not before:
+        page.stop(PRINTED_PORT)
 
 
 def include(example: Example) -> str | None:

@@ -1,6 +1,7 @@
 """A page while it runs: its module, its folder, its servers."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -92,8 +93,8 @@ class Page:
         self.ports.pop(printed, None)
         process = self.processes.pop(printed, None)
         if process:
-            process.terminate()
-            process.communicate(timeout=20)
+            os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
+            process.wait(timeout=20)
 
     def close(self) -> None:
         """End the servers, put the process back as it was and remove the folder."""
