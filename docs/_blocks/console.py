@@ -194,8 +194,8 @@ def run_console(example: Example) -> str | None:
             got, status = serve(command, page, command.printed_port), 0
         else:
             got, status = run(command, page, status)
-        if got and not got.endswith("\n"):
-            got += "\n"  # a page cannot show that the last line has no end
+        # a page shows neither spaces at the end of a line, nor that the last one has no end
+        got = "".join(f"{line.rstrip()}\n" for line in got.splitlines())
         difference = compare(command.expected, got)
         if difference:
             return f"{where}\n{difference}"

@@ -42,10 +42,12 @@ def to_page(wire: bytes) -> str:
     r"""Return the text that shows some bytes on a page, no two the same.
 
     CR LF becomes a line end. A byte that a reader could not see is escaped as Python does it:
-    ``\n`` for a line feed alone, ``\xff`` for what is not UTF-8, ``\\`` for a backslash.
+    ``\n`` for a line feed alone, ``\x20`` for a space at the end of a line, ``\xff`` for what
+    is not UTF-8, ``\\`` for a backslash.
     """
     lines = wire.decode("utf-8", "surrogateescape").split("\r\n")
-    return "\n".join("".join(map(show, line)) for line in lines)
+    shown = ("".join(map(show, line)) for line in lines)
+    return "\n".join(f"{line[:-1]}\\x20" if line.endswith(" ") else line for line in shown)
 
 
 def whole_chunks(body: bytes) -> bool:
