@@ -58,7 +58,7 @@ def live(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Serve all examples on http://127.0.0.1:5000, until Ctrl-C."""
     install(session, "examples")
-    session.run("python", "-m", "examples", *session.posargs)
+    session.run("flask", "--app", "examples.demo", "run", *session.posargs)
 
 
 @nox.session

@@ -194,9 +194,9 @@ def run_console(example: Example) -> str | None:
             got, status = serve(command, page, command.printed_port), 0
         else:
             got, status = run(command, page, status)
-        # a page shows neither spaces at the end of a line, nor that the last one has no end
-        got = "".join(f"{line.rstrip()}\n" for line in got.splitlines())
-        difference = compare(command.expected, got)
+        # a page shows neither spaces at the end of a line nor empty lines at the end of a block
+        got = "\n".join(line.rstrip() for line in got.splitlines())
+        difference = compare(command.expected.rstrip("\n"), got.rstrip("\n"))
         if difference:
             return f"{where}\n{difference}"
     return f"{where}\nfailed with exit status {status}: show it with echo $?" if status else None

@@ -3,10 +3,11 @@
 from importlib import import_module
 from pathlib import Path
 
-from sybil import Example
+from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 
 from docs._blocks.page import PRINTED_PORT, ROOT, page_of
+from docs._blocks.reading import FENCES
 
 execute = PythonEvaluator()
 
@@ -36,12 +37,17 @@ def run_python(example: Example) -> None:
 
 
 def include(example: Example) -> str | None:
-    """Run a file of ``examples/`` that a page includes.
+    """Run what a page includes: a file of ``examples/``, or the example of the README.
 
     A module is imported and the page gets its names; a template is saved in the page's folder.
     """
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
     inside = file.relative_to(ROOT)
+    if inside.name == "README.md":
+        readme = Document(file.read_text("utf-8"), str(file))
+        python = next(block for block in FENCES(readme) if block.lexemes["arguments"] == "python")
+        exec(compile(python.lexemes["source"], str(file), "exec"), example.namespace)
+        return None
     if inside.parts[0] != "examples":
         return f"a page includes files of examples/, and {inside} is none"
     if inside.suffix == ".py":

@@ -1,0 +1,82 @@
+"""Draw recorded results, once for light pages and once for dark ones.
+
+Sphinx's ``plot`` directive calls the functions that take no argument.
+"""
+
+from typing import NamedTuple
+
+from matplotlib import pyplot as plt
+
+from docs.measurements.arrivals import VIEWS, recorded_arrivals, typical_run
+
+
+class Theme(NamedTuple):
+    """The colours of a figure, which has no background of its own."""
+
+    text: str
+    rule: str
+    streamed: str
+    buffered: str
+
+
+#: Text and both lines have a contrast of at least 4.5 to 1 against the page's background.
+LIGHT = Theme(text="#42464d", rule="#d5d8dc", streamed="#0b62a8", buffered="#a94700")
+DARK = Theme(text="#c4c8ce", rule="#3a3e44", streamed="#6cb8f5", buffered="#f5a35c")
+
+#: The percentage at which the label of each line stands, left of where the line rises.
+HEIGHTS = {"streamed": 54, "buffered": 5}
+
+
+def arrivals(theme: Theme) -> None:
+    """Draw which share of the page had arrived at each moment, streamed and buffered."""
+    rows = recorded_arrivals()
+    runs = {view: typical_run(rows, view) for view in VIEWS}
+    whole = max(row.bytes_so_far for row in rows)
+    end = 1.06 * max(run[-1].seconds for run in runs.values())
+
+    # On a phone the text is shown at two thirds of its size, which can still be read.
+    _, axes = plt.subplots(figsize=(5.6, 3.3), layout="constrained", facecolor="none")
+    axes.set_facecolor("none")
+    for view, run in runs.items():
+        colour = getattr(theme, view)
+        shares = [100 * row.bytes_so_far / whole for row in run]
+        seconds = [row.seconds for row in run]
+        axes.step(
+            [0, *seconds, end],
+            [0, *shares, 100],
+            where="post",
+            color=colour,
+            linewidth=2.2,
+            clip_on=False,
+        )
+        half_way = next(row.seconds for row in run if 2 * row.bytes_so_far >= whole)
+        axes.text(
+            half_way - 0.02 * end,
+            HEIGHTS[view],
+            f"{view}: first byte\nafter {seconds[0]:.2f} s",
+            color=colour,
+            fontsize=12,
+            horizontalalignment="right",
+        )
+
+    axes.set_title(
+        "Share of the page that has arrived", loc="left", color=theme.text, fontsize=12, pad=12
+    )
+    axes.set_xlabel("Seconds since the request", color=theme.text, fontsize=12)
+    axes.set_xlim(0, end)
+    axes.set_ylim(0, 100)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.tick_params(colors=theme.text, labelsize=12, length=0, pad=6)
+    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+
+
+def arrivals_light() -> None:
+    """Draw the arrivals for a light page."""
+    arrivals(LIGHT)
+
+
+def arrivals_dark() -> None:
+    """Draw the arrivals for a dark page."""
+    arrivals(DARK)

@@ -1,0 +1,39 @@
+"""Serve all examples on one address, behind a page that links to each."""
+
+from flask import Flask, render_template
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from examples import greeting, large_csv, large_page
+
+#: Each example, and a path that shows it at work.
+EXAMPLES = {
+    large_csv: "large.csv?for=spreadsheet",
+    large_page: "my-large-page.html",
+    greeting: "stream?name=Ada",
+}
+
+app = Flask(__name__)
+
+
+def name_of(module: object) -> str:
+    """Return the name of an example, which is also its place in the demo.
+
+    >>> name_of(greeting)
+    'greeting'
+    """
+    return str(vars(module)["__name__"]).rpartition(".")[2]
+
+
+@app.get("/")
+def index() -> str:
+    """Link to every example, with the first line of its documentation."""
+    links = [
+        (f"{name_of(module)}/{path}", str(module.__doc__).partition("\n")[0])
+        for module, path in EXAMPLES.items()
+    ]
+    return render_template("demo.html", links=links)
+
+
+app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  -- as Flask documents it
+    app.wsgi_app, {f"/{name_of(module)}": module.app for module in EXAMPLES}
+)
