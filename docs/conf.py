@@ -39,7 +39,6 @@ intersphinx_mapping = {
         "werkzeug": "https://werkzeug.palletsprojects.com/en/stable/",
     }.items()
 }
-intersphinx_disabled_reftypes = ["*"]
 
 # Examples: types come from the annotations, once
 

@@ -34,6 +34,6 @@ def index() -> str:
     return render_template("demo.html", links=links)
 
 
-app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  -- as Flask documents it
+app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # how Flask documents it
     app.wsgi_app, {f"/{name_of(module)}": module.app for module in EXAMPLES}
 )
