@@ -67,8 +67,11 @@ def prompts(block: Region, runner: DocTestStringParser, document: Document) -> I
         block.evaluator = refuse("a 'pycon' block starts with a '>>> ' prompt")
         yield block
         return
-    for prompt in runner(source, document.path):
-        prompt.adjust(block, source)
+    # The text as it stands on the page, so that each prompt keeps its line.
+    start = block.start + source.offset
+    for prompt in runner(document.text[start : block.end], document.path):
+        prompt.start += start
+        prompt.end += start
         yield prompt
 
 
