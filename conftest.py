@@ -38,6 +38,11 @@ readme = Sybil(
     setup=open_page,
     teardown=close_page,
 )
-docstrings = Sybil(parsers=[DocTestParser(ELLIPSIS)], patterns=["examples/*.py"])
+docstrings = Sybil(
+    parsers=[DocTestParser(ELLIPSIS)],
+    patterns=["examples/*.py"],
+    setup=open_page,
+    teardown=close_page,
+)
 
 pytest_collect_file = SybilCollection([pages, readme, docstrings]).pytest()

@@ -25,7 +25,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
-highlight_language = "none"
+highlight_language = "python"
 
 # References: an inventory holds the names we link to, so that no build needs the network
 
@@ -53,27 +53,36 @@ plot_html_show_source_link = False
 plot_rcparams = {"svg.fonttype": "none", "font.family": "sans-serif"}
 plot_apply_rcparams = True
 
-# Look
+# Look: colours are in guide.css, those of code included
 
 html_theme = "furo"
 html_title = project
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["guide.css"]
 html_favicon = "_static/favicon.svg"
+html_theme_options = {
+    "light_logo": "wordmark-light.svg",
+    "dark_logo": "wordmark-dark.svg",
+}
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_style = "none"
+pygments_dark_style = "none"
 
-copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+# A copied session is what was typed: the prompts go, and after a first prompt the output too.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. |\.\.\.$|> "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
+copybutton_copy_empty_lines = False
+copybutton_exclude = ".linenos, .gt + .c, .gp:nth-child(2) ~ .go"
 copybutton_selector = "div:not(.highlight-http) > div.highlight > pre"
 
-# Cards for links shared elsewhere
+# Cards for links shared elsewhere, which must find the picture at the guide's own address
 
 ogp_site_url = html_baseurl
-ogp_site_name = project
-ogp_image = "_static/card.png"
-ogp_enable_meta_description = True
+ogp_image = "_static/card.png" if html_baseurl else ""
+ogp_image_alt = "Streaming from Flask: the guide in which every block of code was run"
+ogp_social_cards = {"enable": False}
+ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']

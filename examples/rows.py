@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
-from urllib.parse import quote
 from zipfile import ZipFile
 
 import click
@@ -76,7 +75,7 @@ def iter_all_rows() -> Generator[Flight, None, None]:
 
     The database is the one that the environment variable ``DATABASE_URL`` names,
     ``sqlite:///PATH`` or ``postgresql://…``; without it, an SQLite file beside the examples.
-    A database without flights is first filled with those of January.
+    A database without the table is first filled with the flights of January.
     The connection is opened for the first row.
     It is closed after the last one, on an error, and when the generator is closed.
 
@@ -100,7 +99,7 @@ def database() -> tuple[str, str]:
 
     :raises ValueError: when ``DATABASE_URL`` is neither SQLite's nor PostgreSQL's.
     """
-    url = os.environ.get("DATABASE_URL", DEFAULT_DATABASE)
+    url = os.environ.get("DATABASE_URL") or DEFAULT_DATABASE
     if url.startswith("sqlite:///"):
         return "sqlite", url.removeprefix("sqlite:///")
     if url.startswith(("postgresql://", "postgres://")):
@@ -113,13 +112,30 @@ def iter_sqlite(path: Path) -> Iterator[Flight]:
 
     :param path: the file.
     """
-    if not path.exists():
+    if "flights" not in sqlite_tables(path):
         load()
-    # Some servers take each chunk from another thread; only one at a time uses the connection.
-    uri = f"file:{quote(str(path))}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:
+    with closing(read_sqlite(path)) as connection:
         for row in connection.execute(SELECT):
             yield Flight._make(row)
+
+
+def read_sqlite(path: Path) -> sqlite3.Connection:
+    """Open an SQLite file to read it."""
+    # Some servers take each chunk from another thread; only one at a time uses the connection.
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+
+
+def sqlite_tables(path: Path) -> set[str]:
+    """Return the names of the tables in an SQLite file, none where there is no file.
+
+    :raises sqlite3.DatabaseError: when the file is something else.
+    """
+    if not path.exists():
+        return set()
+    with closing(read_sqlite(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {name for (name,) in tables}
 
 
 def iter_postgresql(url: str) -> Iterator[Flight]:
@@ -130,16 +146,12 @@ def iter_postgresql(url: str) -> Iterator[Flight]:
     import psycopg  # only who has PostgreSQL needs its driver
     from psycopg.rows import args_row
 
-    with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT to_regclass('flights')").fetchone()
-    if found == (None,):
-        load()
-    with (
-        psycopg.connect(url, application_name="iter_all_rows") as connection,
-        connection.cursor("flights", row_factory=args_row(Flight)) as cursor,
-    ):
-        cursor.itersize = BATCH
-        yield from cursor.execute(SELECT)
+    with psycopg.connect(url, application_name="iter_all_rows") as connection:
+        if connection.execute("SELECT to_regclass('flights')").fetchone() == (None,):
+            load()
+        with connection.cursor("flights", row_factory=args_row(Flight)) as cursor:
+            cursor.itersize = BATCH
+            yield from cursor.execute(SELECT)
 
 
 def load(
@@ -152,6 +164,8 @@ def load(
     :param advance: called with the number of rows, as they are read.
     :returns: the number of flights loaded.
     :raises FileNotFoundError: when the package with the whole year is not installed.
+    :raises ValueError: when the SQLite file has other tables, which would be lost.
+    :raises ConnectionError: when PostgreSQL cannot be reached.
     """
     scheme, location = database()
     loaded = 0
@@ -177,7 +191,12 @@ def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]]) -> None:
     """Write flights to a new SQLite file and put it in the place of the old one.
 
     A stream that reads the old file goes on reading it.
+
+    :raises ValueError: when the old file has other tables, which would be lost.
     """
+    others = sqlite_tables(path) - {"flights"}
+    if others:
+        raise ValueError(f"{path} has other tables: {', '.join(sorted(others))}; name a new file")
     marks = ", ".join("?" for _ in Flight._fields)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".loading-", dir=path.parent) as folder:
@@ -190,19 +209,28 @@ def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]]) -> None:
 
 
 def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]]) -> None:
-    """Replace the table of a PostgreSQL database, in one transaction."""
+    """Replace the flights in a PostgreSQL database, in one transaction.
+
+    A stream that reads the old flights goes on reading them, and nobody waits for it.
+
+    :raises ConnectionError: when the server cannot be reached.
+    """
     import psycopg  # only who has PostgreSQL needs its driver
 
     key = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+    try:
+        connection = psycopg.connect(url)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(f"PostgreSQL: {error}") from error
+    with connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(2013)")  # one load at a time
-        cursor.execute(f"CREATE TABLE loading ({key}, {DEFINITIONS})")
-        with cursor.copy(f"COPY loading ({COLUMNS}) FROM STDIN") as copy:
+        if cursor.execute("SELECT to_regclass('flights')").fetchone() == (None,):
+            cursor.execute(f"CREATE TABLE flights ({key}, {DEFINITIONS})")
+        cursor.execute("DELETE FROM flights")  # unlike TRUNCATE and DROP, waits for no reader
+        with cursor.copy(f"COPY flights ({COLUMNS}) FROM STDIN") as copy:
             for batch in batches:
                 for row in batch:
                     copy.write_row(row)
-        cursor.execute("DROP TABLE IF EXISTS flights")
-        cursor.execute("ALTER TABLE loading RENAME TO flights")
 
 
 def read_january() -> Iterator[list[Cell]]:
@@ -251,6 +279,6 @@ def load_flights(year: bool, copies: int) -> None:
     try:
         with click.progressbar(length=total, label="Loading flights") as bar:
             loaded = load(year, copies, bar.update)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{loaded} flights in the database")

@@ -25,7 +25,10 @@ READY = 20  # seconds that a server may take to start
 PACKAGES = {"curl": "curl", "chromium": "chromium", "jq": "jq"}
 
 #: Commands that serve until they are ended, and the port on which they do by default.
-SERVERS = {r"flask .*\brun\b": 5000, r"gunicorn\b": 8000}
+SERVERS = {
+    r"(?:\w+=\S* )*(?:python -m )?flask .*\brun\b": 5000,
+    r"(?:\w+=\S* )*(?:python -m )?gunicorn\b": 8000,
+}
 
 #: What stands before every command: Chromium refuses to run as root inside its sandbox,
 #: and would look for updates.
@@ -61,21 +64,16 @@ class Command:
 
 
 def commands(source: str, first_line: int) -> Iterator[Command]:
-    """Split a block into its commands.
-
-    :raises ValueError: when text stands before the first ``$`` prompt.
-    """
+    """Split a block, which starts with a ``$`` prompt, into its commands."""
     command: Command | None = None
     for line, text in enumerate(source.splitlines(keepends=True), first_line):
         if text.startswith("$ "):
             if command:
                 yield command
             command = Command(line, text[2:].rstrip("\n"), "")
-        elif command is None:
-            raise ValueError("a 'console' block starts with a '$ ' prompt")
-        elif command.text.endswith("\\"):
+        elif command and command.text.endswith("\\"):
             command.text = f"{command.text[:-1]} {text.strip().removeprefix('> ')}"
-        else:
+        elif command:
             command.expected += text
     if command:
         yield command
@@ -130,7 +128,8 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     except subprocess.TimeoutExpired:
         return f"did not end within {TIMEOUT} seconds\n", 124
     real = {port: printed for printed, port in page.ports.items()}
-    return translate(done.stdout, real), done.returncode
+    code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as a shell does
+    return translate(done.stdout, real), code
 
 
 def listens(port: int) -> bool:
@@ -152,7 +151,7 @@ def serve(command: Command, page: Page, printed: int) -> str:
     }
     with TemporaryFile("w+", encoding="utf-8") as output:
         page.processes[printed] = subprocess.Popen(
-            ["bash", "-c", f"exec {translate(command.text, {printed: port})}"],
+            ["bash", "-c", f"exec env {translate(command.text, {printed: port})}"],
             cwd=page.folder,
             env=environment(page) | settings,
             stdin=subprocess.DEVNULL,
@@ -178,6 +177,8 @@ def serve(command: Command, page: Page, printed: int) -> str:
 
 def run_console(example: Example) -> str | None:
     """Run the commands of a block in turn; the first that prints something else fails it."""
+    if not example.parsed.startswith("$ "):
+        return "a 'console' block starts with a '$ ' prompt"
     page = page_of(example.namespace)
     first_line = example.line + example.parsed.line_offset + 1
     status = 0
@@ -196,7 +197,7 @@ def run_console(example: Example) -> str | None:
             got, status = run(command, page, status)
         # a page shows neither spaces at the end of a line nor empty lines at the end of a block
         got = "\n".join(line.rstrip() for line in got.splitlines())
-        difference = compare(command.expected.rstrip("\n"), got.rstrip("\n"))
+        difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
         if difference:
             return f"{where}\n{difference}"
     return f"{where}\nfailed with exit status {status}: show it with echo $?" if status else None

@@ -42,6 +42,8 @@ def include(example: Example) -> str | None:
     A module is imported and the page gets its names; a template is saved in the page's folder.
     """
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
+    if not file.is_relative_to(ROOT):
+        return f"a page includes files of examples/, and {file.name} is outside of the project"
     inside = file.relative_to(ROOT)
     if inside.name == "README.md":
         readme = Document(file.read_text("utf-8"), str(file))

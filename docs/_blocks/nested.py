@@ -6,6 +6,7 @@ from sybil import Document, Example
 from sybil.typing import Parser
 
 from docs._blocks.page import NAME, close_page, open_page
+from docs._blocks.reading import in_order
 
 
 class NestedPage:
@@ -18,14 +19,15 @@ class NestedPage:
         self.parser = parser
 
     def __call__(self, example: Example) -> None:
-        """Run the page that the block shows; a failure names its lines from that block on."""
-        document = Document(example.parsed, f"{example.path}:{example.line}")
+        """Run the page that the block shows; a failure names its line on the page around it."""
+        above = "\n" * (example.line + example.parsed.line_offset)
+        document = Document(above + example.parsed, example.path)
         for region in self.parser(document):
             document.add(region)
         outer = sys.modules[NAME]
         open_page(document.namespace)
         try:
-            for inner in document.examples():
+            for inner in in_order(document.examples(), lambda inner: inner):
                 inner.evaluate()
         finally:
             close_page(document.namespace)

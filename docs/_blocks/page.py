@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -31,7 +32,7 @@ def free_port() -> int:
 
 
 class Page:
-    """What one page has of its own while its blocks run.
+    """What one page has of its own while its blocks run: names, files, servers, a database.
 
     The namespace of its blocks becomes the module ``page`` in a folder of its own,
     so that ``Flask(__name__)`` finds the page's templates.
@@ -52,6 +53,7 @@ class Page:
         module.__file__ = str(self.folder / f"{NAME}.py")
         namespace["__name__"] = NAME
         namespace["__file__"] = module.__file__
+        os.environ["DATABASE_URL"] = f"sqlite:///{self.folder}/.flights.sqlite"
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
 
@@ -84,7 +86,8 @@ class Page:
                 raise LookupError(f"port {printed}: the page has started no server and has no app")
             if self.server is None:
                 self.server = make_server("127.0.0.1", 0, self.call_app, threaded=True)
-                threading.Thread(target=self.server.serve_forever, daemon=True).start()
+                serve = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
+                serve.start()
             self.ports[printed] = self.server.port
         return self.ports[printed]
 
@@ -93,16 +96,23 @@ class Page:
         self.ports.pop(printed, None)
         process = self.processes.pop(printed, None)
         if process:
-            os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
             process.wait(timeout=20)
 
     def close(self) -> None:
         """End the servers, put the process back as it was and remove the folder."""
-        for printed in list(self.processes):
-            self.stop(printed)
-        if self.server:
-            self.server.shutdown()
-            self.server.server_close()
+        try:
+            for printed in list(self.processes):
+                self.stop(printed)
+            if self.server:
+                self.server.shutdown()
+                self.server.server_close()
+        finally:
+            self.restore()
+
+    def restore(self) -> None:
+        """Put the process back as it was before the page."""
         for name in [name for name in sys.modules if self.owns(sys.modules[name])]:
             del sys.modules[name]
         sys.path.remove(str(self.folder))

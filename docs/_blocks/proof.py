@@ -1,5 +1,6 @@
 """The proof that the pages keep the promise: every block that a reader sees was run."""
 
+import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,9 @@ from docs._blocks.page import ROOT
 Place = tuple[str, int]
 
 
-def literal_blocks(pages: Iterable[Path]) -> Iterator[tuple[Place, str]]:
-    """Yield every block of code that Sphinx shows on some pages, with its first line.
+def doctrees() -> Iterator[nodes.document]:
+    """Read every page with Sphinx and yield what it made of each.
 
-    :param pages: source files below ``docs/``.
     :raises RuntimeError: when Sphinx cannot read the pages.
     """
     docs = ROOT / "docs"
@@ -27,26 +27,63 @@ def literal_blocks(pages: Iterable[Path]) -> Iterator[tuple[Place, str]]:
         built = subprocess.run([sys.executable, *command], capture_output=True, text=True)
         if built.returncode:
             raise RuntimeError(f"Sphinx could not read the pages:\n{built.stderr}")
-        for page in pages:
-            tree = Path(folder, page.relative_to(docs)).with_suffix(".doctree")
+        for tree in Path(folder).rglob("*.doctree"):
             with tree.open("rb") as file:
-                document = load(file)
-            for kind in (nodes.literal_block, nodes.doctest_block):
-                for block in document.findall(kind):
-                    first = next(iter(block.astext().splitlines()), "")
-                    yield (str(block.source), block.line or 0), first
+                document: nodes.document = load(file)
+            yield document
 
 
-def unproved(pages: Iterable[Path], ran: set[Place], red: set[Place]) -> list[str]:
-    """Name each block that a page shows and that was not run, and each that ran unseen.
+def docstring_line(file: Path, name: str) -> int:
+    """Return the line on which a docstring begins.
 
-    :param pages: the pages that the suite read, below ``docs/``.
+    :param file: the module.
+    :param name: the full name of what has the docstring, such as ``examples.rows.load``.
+    """
+    scope: ast.AST = ast.parse(file.read_text("utf-8"))
+    module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for part in name.removeprefix(module).strip(".").split("."):
+        for node in ast.iter_child_nodes(scope):
+            if getattr(node, "name", None) == part:
+                scope = node
+    first: ast.stmt = vars(scope)["body"][0]
+    return first.lineno
+
+
+def place(block: nodes.Element) -> Place:
+    """Return where a block stands in the project, be it on a page or in a docstring."""
+    source, _, name = str(block.source).partition(":docstring of ")
+    line = block.line or 0
+    return source, docstring_line(Path(source), name) + line - 1 if name else line
+
+
+def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
+    """Return every block of code that Sphinx shows from some files, with its first line.
+
+    :param files: pages, and modules whose docstrings stand on pages.
+    """
+    wanted = {str(file) for file in files}
+    shown: dict[Place, str] = {}
+    for document in doctrees():
+        for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
+            for block in document.findall(kind):
+                where = place(block)
+                if where[0] in wanted:
+                    shown[where] = next(iter(block.astext().splitlines()), "")
+    return shown
+
+
+def unproved(files: Iterable[Path], ran: set[Place], red: set[Place]) -> list[str]:
+    """Name each block that readers see and that was not run, and each that ran unseen.
+
+    :param files: the pages and modules that the suite read.
     :param ran: where the blocks stand that ran.
     :param red: where those of them stand that failed, and so were named already.
     """
-    shown = dict(literal_blocks(pages))
+    shown = literal_blocks(files)
     never = [f"{file}:{line}: never run: {shown[file, line]}" for file, line in shown.keys() - ran]
     unseen = [
-        f"{file}:{line}: run, but no reader sees it" for file, line in ran - red - shown.keys()
+        f"{file}:{line}: run, but no reader sees it"
+        for file, line in ran - red - shown.keys()
+        if file.endswith(".rst")
     ]
     return sorted(never + unseen)

@@ -1,10 +1,12 @@
 """Find every code block of a page and pair it with what runs it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from doctest import ELLIPSIS
+from pathlib import Path
+from typing import TypeVar
 
-from sybil import Document, Region
+from sybil import Document, Example, Region
 from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
@@ -13,6 +15,8 @@ from sybil.typing import Evaluator, Lexer
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
 Runner = Evaluator | DocTestStringParser
+
+Item = TypeVar("Item")
 
 BLOCKS = DirectiveLexer("code-block")
 INCLUDES = DirectiveLexer("literalinclude")
@@ -31,6 +35,9 @@ REFUSED = {
     ),
     r"^(?![ \t]*\.\.[ \t]).*::[ \t]*$": (
         "nothing runs a literal block after '::': write '.. code-block:: LANGUAGE'"
+    ),
+    r"^[ \t]*\.\.[ \t]+raw[ \t]*::": (
+        "nothing runs what a page shows raw: write '.. code-block:: LANGUAGE'"
     ),
     r"^[ \t]*>>> ": "nothing runs a prompt outside a block: write '.. code-block:: pycon'",
 }
@@ -73,6 +80,40 @@ def prompts(block: Region, runner: DocTestStringParser, document: Document) -> I
         prompt.start += start
         prompt.end += start
         yield prompt
+
+
+def brings_app(example: Example) -> bool:
+    """Tell whether a block, or the file that it includes, brings the page's app."""
+    lexemes = example.region.lexemes
+    if lexemes.get("directive") == "literalinclude":
+        included = Path(example.path).parent / lexemes["arguments"].strip()
+        return bool(re.search(r"^app = ", included.read_text("utf-8"), re.MULTILINE))
+    source = str(lexemes.get("source", example.parsed))
+    return lexemes["language"] in ("python", "pycon") and bool(re.search(r"\bapp\b", source))
+
+
+def in_order(items: Iterable[Item], example_of: Callable[[Item], Example]) -> list[Item]:
+    """Put the blocks of a page in the order in which they run.
+
+    A page shows the bytes before the code, but the code must run before the bytes: the ``http``
+    blocks above the page's first app run right after the block that brings it.
+
+    :param items: the blocks, in the order in which they stand.
+    :param example_of: returns the example of one of them.
+    """
+    early: list[Item] = []
+    ordered: list[Item] = []
+    waiting = True
+    for item in items:
+        example = example_of(item)
+        if waiting and example.region.lexemes.get("language") == "http":
+            early.append(item)
+            continue
+        ordered.append(item)
+        if waiting and "language" in example.region.lexemes and brings_app(example):
+            ordered += early
+            waiting = False
+    return ordered if not waiting else ordered + early
 
 
 class BlockParser:
@@ -129,7 +170,7 @@ class BlockParser:
             yield from prompts(block, runner, document)
             return
         block.evaluator = runner or refuse(
-            f"nothing runs a {language or 'language-less'!r} block: "
+            f"nothing runs {f'a {language!r} block' if language else 'a block of no language'}: "
             f"write one of {', '.join(self.runners)}, or teach conftest.py to run it"
         )
         yield block

@@ -77,4 +77,7 @@ def compare_wire(example: Example) -> str | None:
         if not whole_chunks(body):
             return f"the body ends inside a chunk:\n{to_page(body)}"
         return compare(expected, to_page(wire).rstrip("\n"))
-    return compare(expected if body else f"{expected}\n\n", to_page(wire))
+    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    if length and request.startswith("GET") and int(length[1]) != len(body):
+        return f"the body has {len(body)} bytes, not {length[1].decode()}:\n{to_page(body)}"
+    return compare(expected, to_page(wire).rstrip("\n"))

@@ -20,8 +20,8 @@ class Theme(NamedTuple):
 
 
 #: Text and both lines have a contrast of at least 4.5 to 1 against the page's background.
-LIGHT = Theme(text="#42464d", rule="#d5d8dc", streamed="#0b62a8", buffered="#a94700")
-DARK = Theme(text="#c4c8ce", rule="#3a3e44", streamed="#6cb8f5", buffered="#f5a35c")
+LIGHT = Theme(text="#42464d", rule="#d5d8dc", streamed="#0b6469", buffered="#87480c")
+DARK = Theme(text="#c4c8ce", rule="#3a3e44", streamed="#6ecac8", buffered="#e3b384")
 
 #: The percentage at which the label of each line stands, left of where the line rises.
 HEIGHTS = {"streamed": 54, "buffered": 5}
