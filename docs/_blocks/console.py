@@ -91,7 +91,8 @@ def environment(page: Page) -> dict[str, str]:
     settings = page.folder / ".settings"
     settings.mkdir(exist_ok=True)
     (settings / ".curlrc").write_text("no-progress-meter\n")  # as when curl writes to a terminal
-    return os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    return inherited | {
         "CURL_HOME": str(settings),
         "NO_COLOR": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -33,27 +33,39 @@ def doctrees() -> Iterator[nodes.document]:
             yield document
 
 
-def docstring_line(file: Path, name: str) -> int:
-    """Return the line on which a docstring begins.
+def docstring_line(file: Path, name: str, text: str) -> int:
+    """Return the line of a module on which a docstring says something.
+
+    The line that Sphinx gives for it differs between versions of Sphinx.
 
     :param file: the module.
     :param name: the full name of what has the docstring, such as ``examples.rows.load``.
+    :param text: the line of the docstring, without its indentation.
+    :raises ValueError: when it stands nowhere in or below the docstring.
     """
-    scope: ast.AST = ast.parse(file.read_text("utf-8"))
+    source = file.read_text("utf-8")
+    scope: ast.AST = ast.parse(source)
     module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for part in name.removeprefix(module).strip(".").split("."):
         for node in ast.iter_child_nodes(scope):
             if getattr(node, "name", None) == part:
                 scope = node
-    first: ast.stmt = vars(scope)["body"][0]
-    return first.lineno
+    docstring: ast.stmt = vars(scope)["body"][0]
+    lines = [line.strip() for line in source.splitlines()]
+    return lines.index(text, docstring.lineno - 1) + 1
 
 
 def place(block: nodes.Element) -> Place:
     """Return where a block stands in the project, be it on a page or in a docstring."""
     source, _, name = str(block.source).partition(":docstring of ")
-    line = block.line or 0
-    return source, docstring_line(Path(source), name) + line - 1 if name else line
+    if name:
+        return source, docstring_line(Path(source), name, first_line(block))
+    return source, block.line or 0
+
+
+def first_line(block: nodes.Element) -> str:
+    """Return the first line of a block."""
+    return block.astext().strip().partition("\n")[0]
 
 
 def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
@@ -68,7 +80,7 @@ def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
             for block in document.findall(kind):
                 where = place(block)
                 if where[0] in wanted:
-                    shown[where] = next(iter(block.astext().splitlines()), "")
+                    shown[where] = first_line(block)
     return shown
 
 

@@ -164,8 +164,8 @@ def table(rows: Iterable[Row]) -> Iterator[tuple[str, str, str, str]]:
         first, last = run[0], run[-1]
         yield (
             view,
-            f"{first.seconds:.2f} s",
-            f"{last.seconds:.2f} s",
+            f"{first.seconds:.2f}\N{NO-BREAK SPACE}s",
+            f"{last.seconds:.2f}\N{NO-BREAK SPACE}s",
             f"gunicorn {first.gunicorn} ({first.worker}), Flask {first.flask}, {first.date}",
         )
 
