@@ -39,6 +39,9 @@ PREAMBLE = """chromium() {
 
 ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
 
+#: What makes a terminal change colour.
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 
 @dataclass
 class Command:
@@ -87,19 +90,23 @@ def missing(command: Command) -> str:
 
 
 def environment(page: Page) -> dict[str, str]:
-    """Return the environment of a command: the page's, with its packages and plain output."""
+    """Return the environment of a command: the page's, with its packages."""
     settings = page.folder / ".settings"
     settings.mkdir(exist_ok=True)
     (settings / ".curlrc").write_text("no-progress-meter\n")  # as when curl writes to a terminal
-    inherited = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-    return inherited | {
+    return os.environ | {
         "CURL_HOME": str(settings),
-        "NO_COLOR": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def as_shown(output: str, real_ports: dict[int, int]) -> str:
+    """Return output as a page shows it: without colours, and with the ports that it prints."""
+    printed = {port: printed for printed, port in real_ports.items()}
+    return translate(COLOUR.sub("", output), printed)
 
 
 def translate(text: str, ports: dict[int, int]) -> str:
@@ -128,9 +135,8 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
         )
     except subprocess.TimeoutExpired:
         return f"did not end within {TIMEOUT} seconds\n", 124
-    real = {port: printed for printed, port in page.ports.items()}
     code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as a shell does
-    return translate(done.stdout, real), code
+    return as_shown(done.stdout, page.ports), code
 
 
 def listens(port: int) -> bool:
@@ -166,7 +172,7 @@ def serve(command: Command, page: Page, printed: int) -> str:
         while True:
             ready = listens(port)
             output.seek(0)
-            shown = translate(output.read(), {port: printed})
+            shown = as_shown(output.read(), {printed: port})
             if ready and not command.expected:
                 return ""
             if ready and pattern(command.expected).fullmatch(shown):
