@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from unittest import SkipTest
 from sybil import Example
 
 from docs._blocks.matching import compare, pattern
-from docs._blocks.page import ROOT, Page, free_port, page_of
+from docs._blocks.page import ADDRESS, ROOT, Page, free_port, page_of
 
 TIMEOUT = 30  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
@@ -36,8 +37,6 @@ PREAMBLE = """chromium() {
   command chromium --no-sandbox --disable-quic --disable-background-networking "$@" 2>/dev/null
 }
 """
-
-ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
 
 #: What makes a terminal change colour.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -86,7 +85,7 @@ def missing(command: Command) -> str:
     """Name the programs that a command needs and this machine has not, or nothing."""
     absent = [name for name in command.programs() if name in PACKAGES and not shutil.which(name)]
     packages = " ".join(PACKAGES[name] for name in absent)
-    return f"left out: needs {', '.join(absent)} (apt-get install {packages})" if absent else ""
+    return f"needs {', '.join(absent)} (apt-get install {packages})" if absent else ""
 
 
 def environment(page: Page) -> dict[str, str]:
@@ -103,15 +102,9 @@ def environment(page: Page) -> dict[str, str]:
     }
 
 
-def as_shown(output: str, real_ports: dict[int, int]) -> str:
+def as_shown(output: str, page: Page) -> str:
     """Return output as a page shows it: without colours, and with the ports that it prints."""
-    printed = {port: printed for printed, port in real_ports.items()}
-    return translate(COLOUR.sub("", output), printed)
-
-
-def translate(text: str, ports: dict[int, int]) -> str:
-    """Replace the ports in addresses of this machine."""
-    return ADDRESS.sub(lambda found: str(ports.get(int(found[0]), found[0])), text)
+    return page.to_printed(COLOUR.sub("", output))
 
 
 def run(command: Command, page: Page, status: int) -> tuple[str, int]:
@@ -119,24 +112,25 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
 
     :param status: the exit status of the command before it, which ``$?`` must give.
     """
-    for printed in ADDRESS.findall(command.text):
-        page.port(int(printed))
+    process = subprocess.Popen(
+        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{page.to_real(command.text)}"],
+        cwd=page.folder,
+        env=environment(page),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            ["bash", "-c", f"{PREAMBLE}(exit {status})\n{translate(command.text, page.ports)}"],
-            cwd=page.folder,
-            env=environment(page),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            timeout=TIMEOUT,
-        )
+        output, _ = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        return f"did not end within {TIMEOUT} seconds\n", 124
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode  # as a shell does
-    return as_shown(done.stdout, page.ports), code
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return f"{as_shown(output, page)}\ndid not end within {TIMEOUT} seconds\n", 124
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode  # as a shell
+    return as_shown(output, page), code
 
 
 def listens(port: int) -> bool:
@@ -151,14 +145,14 @@ def serve(command: Command, page: Page, printed: int) -> str:
     The server runs until the page ends or starts another on the same printed port.
     """
     page.stop(printed)
-    port = free_port()
+    page.ports[printed] = port = free_port()
     settings = {
         "FLASK_RUN_PORT": str(port),
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
     }
     with TemporaryFile("w+", encoding="utf-8") as output:
         page.processes[printed] = subprocess.Popen(
-            ["bash", "-c", f"exec env {translate(command.text, {printed: port})}"],
+            ["bash", "-c", f"exec env {page.to_real(command.text)}"],
             cwd=page.folder,
             env=environment(page) | settings,
             stdin=subprocess.DEVNULL,
@@ -167,12 +161,11 @@ def serve(command: Command, page: Page, printed: int) -> str:
             text=True,
             start_new_session=True,
         )
-        page.ports[printed] = port
         end = time.monotonic() + READY
         while True:
             ready = listens(port)
             output.seek(0)
-            shown = as_shown(output.read(), {printed: port})
+            shown = as_shown(output.read(), page)
             if ready and not command.expected:
                 return ""
             if ready and pattern(command.expected).fullmatch(shown):
@@ -193,9 +186,9 @@ def run_console(example: Example) -> str | None:
         where = f"{example.path}:{command.line}: $ {command.text}"
         left_out = missing(command)
         if left_out and os.environ.get("CI") == "true":
-            return f"{where}\n{left_out}, and in CI nothing may be left out"
+            return f"{where}\n{left_out}: in CI nothing may be left out"
         if left_out:
-            raise SkipTest(left_out)
+            raise SkipTest(f"{example.path}:{command.line}: {left_out}")
         if status and "$?" not in command.text:
             return f"{where}\nthe command before it failed with exit status {status}: show it"
         if command.printed_port:

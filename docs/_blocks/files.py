@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
+from sybil.region import Lexeme
 
 from docs._blocks.page import PRINTED_PORT, ROOT, page_of
 from docs._blocks.reading import FENCES
@@ -31,6 +32,7 @@ def run_python(example: Example) -> None:
     if caption:
         page.save(caption, example.parsed)
     before = example.namespace.get("app")
+    example.parsed = Lexeme(page.to_real(example.parsed), 0, example.parsed.line_offset)
     execute(example)
     if example.namespace.get("app") is not before:
         page.stop(PRINTED_PORT)

@@ -1,6 +1,7 @@
 """A page while it runs: its module, its folder, its servers."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 #: The address that a page prints for its own app: that of ``flask run``.
 PRINTED_PORT = 5000
+
+#: The port in an address of this machine.
+ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
 
 #: Under this name a page keeps itself in its namespace.
 NAME = "page"
@@ -80,6 +84,8 @@ class Page:
         """Return the real port behind one that the page prints.
 
         Where no command of the page has started a server on it, the page's own app is served.
+
+        :raises LookupError: when the page has no app.
         """
         if printed not in self.ports:
             if "app" not in self.namespace:
@@ -90,6 +96,24 @@ class Page:
                 serve.start()
             self.ports[printed] = self.server.port
         return self.ports[printed]
+
+    def to_real(self, text: str) -> str:
+        """Replace the ports that a page prints in addresses by those behind them.
+
+        A port that nothing stands behind is left as it is.
+        """
+
+        def real(found: re.Match[str]) -> str:
+            printed = int(found[0])
+            served = printed in self.ports or (printed == PRINTED_PORT and "app" in self.namespace)
+            return str(self.port(printed) if served else printed)
+
+        return ADDRESS.sub(real, text)
+
+    def to_printed(self, text: str) -> str:
+        """Replace real ports in addresses by those that the page prints."""
+        printed = {str(real): str(printed) for printed, real in self.ports.items()}
+        return ADDRESS.sub(lambda found: printed.get(found[0], found[0]), text)
 
     def stop(self, printed: int) -> None:
         """End the server that a command of the page started on a printed port."""

@@ -11,6 +11,7 @@ from docs._blocks.proof import Place, unproved
 from docs._blocks.reading import in_order
 
 OUTCOME = pytest.StashKey[str]()
+LEFT_OUT = pytest.StashKey[list[str]]()
 
 
 class EveryBlockRan(pytest.Item):
@@ -65,4 +66,21 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[OUTCOME] = report.outcome
+        if report.skipped and call.excinfo:
+            item.config.stash[LEFT_OUT].append(str(call.excinfo.value))
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the list of blocks that this machine cannot run."""
+    config.stash[LEFT_OUT] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name each block that was left out, and the package that it needs."""
+    left_out = config.stash[LEFT_OUT]
+    if left_out:
+        terminalreporter.section("left out on this machine")
+        terminalreporter.write_line("\n".join(left_out))

@@ -13,6 +13,8 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
+from docs._blocks.page import page_of
+
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
 Runner = Evaluator | DocTestStringParser
 
@@ -62,9 +64,18 @@ def language_of(block: Region) -> str:
     return (block.lexemes.get("arguments") or "").strip()
 
 
+class PromptEvaluator(DocTestEvaluator):
+    """Run a prompt as a doctest; an address on the page leads to the server behind it."""
+
+    def __call__(self, example: Example) -> str:
+        """Run one prompt and return the difference from what the page shows, if there is one."""
+        example.parsed.source = page_of(example.namespace).to_real(example.parsed.source)
+        return super().__call__(example)
+
+
 def session_parser() -> DocTestStringParser:
     """Make what runs a ``pycon`` block: a doctest for each prompt."""
-    return DocTestStringParser(DocTestEvaluator(ELLIPSIS))
+    return DocTestStringParser(PromptEvaluator(ELLIPSIS))
 
 
 def prompts(block: Region, runner: DocTestStringParser, document: Document) -> Iterator[Region]:
