@@ -35,6 +35,7 @@ intersphinx_mapping = {
         "flask": "https://flask.palletsprojects.com/en/stable/",
         "jinja": "https://jinja.palletsprojects.com/en/stable/",
         "markupsafe": "https://markupsafe.palletsprojects.com/en/stable/",
+        "psycopg": "https://www.psycopg.org/psycopg3/docs/",
         "python": "https://docs.python.org/3/",
         "werkzeug": "https://werkzeug.palletsprojects.com/en/stable/",
     }.items()

@@ -8,7 +8,7 @@ SIZE = 32 * 1024
 
 
 def join_chunks(
-    pieces: Iterator[str], size: int = SIZE, first: int | None = None
+    pieces: Iterator[str], size: int = SIZE, until: str | None = None
 ) -> Generator[str, None, None]:
     """Join text into chunks of at least a size; the last one holds what is left.
 
@@ -16,24 +16,23 @@ def join_chunks(
 
     >>> list(join_chunks(iter(["ab", "cd", "ef"]), size=3))
     ['abcd', 'ef']
-    >>> list(join_chunks(iter(["ab", "cd", "ef"]), size=3, first=1))
-    ['ab', 'cdef']
+    >>> list(join_chunks(iter(["<p>", "</head>", "a", "b"]), until="</head>"))
+    ['<p></head>', 'ab']
 
     :param pieces: the text, in pieces of any size. It is closed when this generator is.
     :param size: the number of characters from which a chunk is sent.
-    :param first: that number for the first chunk alone, when it should leave sooner.
+    :param until: the first chunk is sent sooner, when a piece has this text in it.
     """
     held: list[str] = []
     length = 0
-    wanted = size if first is None else first
     try:
         for piece in pieces:
             held.append(piece)
             length += len(piece)
-            if length >= wanted:
+            if length >= size or (until is not None and until in piece):
                 yield "".join(held)
                 held.clear()
-                length, wanted = 0, size
+                length, until = 0, None
         if held:
             yield "".join(held)
     finally:

@@ -5,6 +5,7 @@ What fails before the first chunk is an error page, not a broken file.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
@@ -19,8 +20,9 @@ app.cli.add_command(load_flights)
 #: What tells Excel that a file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 
-#: How a cell begins that a spreadsheet would compute (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
+#: which in many countries is not the comma (OWASP, "CSV Injection").
+FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 
 
 class Line:
@@ -36,19 +38,22 @@ def neutralise(cell: object) -> object:
 
     Numbers are left alone, negative ones too.
 
-    >>> neutralise("=1+1"), neutralise(-1), neutralise("EWR")
-    ("'=1+1", -1, 'EWR')
+    >>> neutralise("=1+1"), neutralise("gate;=1+1"), neutralise(-1), neutralise("EWR")
+    ("'=1+1", "gate;'=1+1", -1, 'EWR')
     """
-    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
-        return f"'{cell}"
-    return cell
+    return FORMULA_START.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def csv_lines(
-    rows: Iterable[Iterable[object]], *, spreadsheet: bool = False, end_marker: bool = False
+    header: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    spreadsheet: bool = False,
+    end_marker: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of a CSV file (:rfc:`4180`), the header first.
+    """Yield the lines of a CSV file (:rfc:`4180`).
 
+    :param header: the name of each column.
     :param rows: the cells of each row. ``None`` becomes an empty cell.
     :param spreadsheet: begin with a byte order mark, and neutralise formulas.
     :param end_marker: end with a line that counts the rows.
@@ -56,7 +61,7 @@ def csv_lines(
     to_line = csv.writer(Line()).writerow
     if spreadsheet:
         yield BYTE_ORDER_MARK
-    yield to_line(Flight._fields)
+    yield to_line(header)
     count = 0
     for row in rows:
         yield to_line(map(neutralise, row) if spreadsheet else row)
@@ -88,7 +93,9 @@ def generate_large_csv() -> Response:
 
     def generate() -> Iterator[str]:
         with closing(iter_all_rows()) as rows:
-            yield from csv_lines(rows, spreadsheet=spreadsheet, end_marker=end_marker)
+            yield from csv_lines(
+                Flight._fields, rows, spreadsheet=spreadsheet, end_marker=end_marker
+            )
 
     response = Response(prime(join_chunks(generate())), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename="flights.csv")

@@ -15,10 +15,13 @@ from importlib.metadata import PackageNotFoundError, files
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zipfile import ZipFile
 
 import click
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 HERE = Path(__file__).parent
 JANUARY = HERE / "data" / "january.csv.gz"
@@ -86,6 +89,7 @@ def iter_all_rows() -> Generator[Flight, None, None]:
     >>> rows.close()
 
     :raises ValueError: at the first row, when ``DATABASE_URL`` names another kind of database.
+    :raises ConnectionError: at the first row, when PostgreSQL cannot be reached.
     """
     scheme, location = database()
     if scheme == "sqlite":
@@ -97,14 +101,15 @@ def iter_all_rows() -> Generator[Flight, None, None]:
 def database() -> tuple[str, str]:
     """Return the kind of database in use, and its path or address.
 
-    :raises ValueError: when ``DATABASE_URL`` is neither SQLite's nor PostgreSQL's.
+    :raises ValueError: when ``DATABASE_URL`` is neither an SQLite file nor PostgreSQL.
     """
     url = os.environ.get("DATABASE_URL") or DEFAULT_DATABASE
-    if url.startswith("sqlite:///"):
-        return "sqlite", url.removeprefix("sqlite:///")
+    path = url.removeprefix("sqlite:///")
+    if path not in (url, "", ":memory:"):
+        return "sqlite", path
     if url.startswith(("postgresql://", "postgres://")):
         return "postgresql", url
-    raise ValueError("DATABASE_URL must start with sqlite:/// or postgresql://")
+    raise ValueError("DATABASE_URL must be sqlite:///PATH or start with postgresql://")
 
 
 def iter_sqlite(path: Path) -> Iterator[Flight]:
@@ -143,15 +148,30 @@ def iter_postgresql(url: str) -> Iterator[Flight]:
 
     :param url: the address of the database, as libpq reads it.
     """
-    import psycopg  # only who has PostgreSQL needs its driver
-    from psycopg.rows import args_row
+    from psycopg.rows import args_row  # only who has PostgreSQL needs its driver
 
-    with psycopg.connect(url, application_name="iter_all_rows") as connection:
+    with connect_postgresql(url, "iter_all_rows") as connection:
         if connection.execute("SELECT to_regclass('flights')").fetchone() == (None,):
             load()
         with connection.cursor("flights", row_factory=args_row(Flight)) as cursor:
             cursor.itersize = BATCH
             yield from cursor.execute(SELECT)
+
+
+def connect_postgresql(url: str, name: str) -> "Connection":
+    """Open a connection that is closed, and its transaction ended, when its ``with`` ends.
+
+    :param url: the address of the database, as libpq reads it.
+    :param name: what PostgreSQL shows as ``application_name``.
+    :raises ConnectionError: when the server cannot be reached.
+    :raises ImportError: when the driver is not installed.
+    """
+    import psycopg  # only who has PostgreSQL needs its driver
+
+    try:
+        return psycopg.connect(url, application_name=name)
+    except psycopg.OperationalError as error:
+        raise ConnectionError(f"PostgreSQL: {error}") from error
 
 
 def load(
@@ -215,14 +235,8 @@ def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]]) -> None:
 
     :raises ConnectionError: when the server cannot be reached.
     """
-    import psycopg  # only who has PostgreSQL needs its driver
-
     key = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-    try:
-        connection = psycopg.connect(url)
-    except psycopg.OperationalError as error:
-        raise ConnectionError(f"PostgreSQL: {error}") from error
-    with connection, connection.cursor() as cursor:
+    with connect_postgresql(url, "load") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(2013)")  # one load at a time
         if cursor.execute("SELECT to_regclass('flights')").fetchone() == (None,):
             cursor.execute(f"CREATE TABLE flights ({key}, {DEFINITIONS})")
@@ -279,6 +293,6 @@ def load_flights(year: bool, copies: int) -> None:
     try:
         with click.progressbar(length=total, label="Loading flights") as bar:
             loaded = load(year, copies, bar.update)
-    except (OSError, ValueError, sqlite3.Error) as error:
+    except (ImportError, OSError, ValueError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{loaded} flights in the database")

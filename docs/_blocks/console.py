@@ -38,6 +38,9 @@ PREAMBLE = """chromium() {
 }
 """
 
+#: The port in an option of a command that starts a server.
+PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=-p )\d+")
+
 #: What makes a terminal change colour.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -55,7 +58,7 @@ class Command:
         """The port that the page prints for the server this starts, if it starts one."""
         for server, default in SERVERS.items():
             if re.match(server, self.text):
-                found = ADDRESS.search(self.text) or re.search(r"(?<=--port )\d+", self.text)
+                found = ADDRESS.search(self.text) or PORT_OPTION.search(self.text)
                 return int(found[0]) if found else default
         return None
 
@@ -150,9 +153,10 @@ def serve(command: Command, page: Page, printed: int) -> str:
         "FLASK_RUN_PORT": str(port),
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
     }
+    text = PORT_OPTION.sub(str(port), page.to_real(command.text))
     with TemporaryFile("w+", encoding="utf-8") as output:
         page.processes[printed] = subprocess.Popen(
-            ["bash", "-c", f"exec env {page.to_real(command.text)}"],
+            ["bash", "-c", f"exec env {text}"],
             cwd=page.folder,
             env=environment(page) | settings,
             stdin=subprocess.DEVNULL,
@@ -166,12 +170,10 @@ def serve(command: Command, page: Page, printed: int) -> str:
             ready = listens(port)
             output.seek(0)
             shown = as_shown(output.read(), page)
-            if ready and not command.expected:
-                return ""
-            if ready and pattern(command.expected).fullmatch(shown):
-                return shown
+            if ready and (not command.expected or pattern(command.expected).fullmatch(shown)):
+                return shown if command.expected else ""
             if page.processes[printed].poll() is not None or time.monotonic() > end:
-                return shown or f"nothing, and nothing listens on port {printed}\n"
+                return shown if ready else f"{shown}(nothing listens on port {printed})\n"
             time.sleep(0.02)
 
 

@@ -1,5 +1,7 @@
 """Run the blocks that are files: a template, a captioned program, an included example."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -22,20 +24,24 @@ def save_template(example: Example) -> str | None:
     return None
 
 
-def run_python(example: Example) -> None:
-    """Execute a block in the page's module; with a caption it becomes that file as well.
+@contextmanager
+def newest_app_served(example: Example) -> Iterator[None]:
+    """Let an app that a block brings take the place of a server that the page started."""
+    before = example.namespace.get("app")
+    yield
+    if example.namespace.get("app") is not before:
+        page_of(example.namespace).stop(PRINTED_PORT)
 
-    An app that the block defines takes the place of a server that the page started.
-    """
+
+def run_python(example: Example) -> None:
+    """Execute a block in the page's module; with a caption it becomes that file as well."""
     page = page_of(example.namespace)
     caption = example.region.lexemes.get("options", {}).get("caption")
     if caption:
         page.save(caption, example.parsed)
-    before = example.namespace.get("app")
     example.parsed = Lexeme(page.to_real(example.parsed), 0, example.parsed.line_offset)
-    execute(example)
-    if example.namespace.get("app") is not before:
-        page.stop(PRINTED_PORT)
+    with newest_app_served(example):
+        execute(example)
 
 
 def include(example: Example) -> str | None:
@@ -50,14 +56,16 @@ def include(example: Example) -> str | None:
     if inside.name == "README.md":
         readme = Document(file.read_text("utf-8"), str(file))
         python = next(block for block in FENCES(readme) if block.lexemes["arguments"] == "python")
-        exec(compile(python.lexemes["source"], str(file), "exec"), example.namespace)
+        with newest_app_served(example):
+            exec(compile(python.lexemes["source"], str(file), "exec"), example.namespace)
         return None
     if inside.parts[0] != "examples":
         return f"a page includes files of examples/, and {inside} is none"
     if inside.suffix == ".py":
         module = import_module(".".join(inside.with_suffix("").parts))
         names = vars(module).items()
-        example.namespace.update({name: value for name, value in names if name[:2] != "__"})
+        with newest_app_served(example):
+            example.namespace.update({name: value for name, value in names if name[:2] != "__"})
     else:
         page_of(example.namespace).save("/".join(inside.parts[1:]), file.read_text("utf-8"))
     return None
