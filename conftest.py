@@ -1,16 +1,13 @@
 """Read the pages as their readers do: every block of code on them is run, top to bottom."""
 
-from doctest import ELLIPSIS
-
 from sybil import Sybil
-from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
 from docs._blocks.console import run_console
 from docs._blocks.files import include, run_python, save_template
 from docs._blocks.nested import NestedPage
 from docs._blocks.page import close_page, open_page
-from docs._blocks.reading import FENCES, BlockParser, Runner, session_parser
+from docs._blocks.reading import FENCES, BlockParser, Runner, docstring_prompts, session_parser
 from docs._blocks.wire import compare_wire
 
 pytest_plugins = ["docs._blocks.plugin"]
@@ -39,7 +36,7 @@ readme = Sybil(
     teardown=close_page,
 )
 docstrings = Sybil(
-    parsers=[DocTestParser(ELLIPSIS)],
+    parsers=[docstring_prompts],
     patterns=["examples/*.py"],
     setup=open_page,
     teardown=close_page,

@@ -4,6 +4,7 @@ import sys
 
 import nox
 
+nox.needs_version = ">=2025.2"
 nox.options.sessions = ["lint", "docs", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 

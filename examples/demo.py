@@ -1,5 +1,7 @@
 """Serve all examples on one address, behind a page that links to each."""
 
+from types import ModuleType
+
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -15,13 +17,13 @@ EXAMPLES = {
 app = Flask(__name__)
 
 
-def name_of(module: object) -> str:
+def name_of(module: ModuleType) -> str:
     """Return the name of an example, which is also its place in the demo.
 
     >>> name_of(greeting)
     'greeting'
     """
-    return str(vars(module)["__name__"]).rpartition(".")[2]
+    return module.__name__.rpartition(".")[2]
 
 
 @app.get("/")

@@ -90,6 +90,7 @@ def iter_all_rows() -> Generator[Flight, None, None]:
 
     :raises ValueError: at the first row, when ``DATABASE_URL`` names another kind of database.
     :raises ConnectionError: at the first row, when PostgreSQL cannot be reached.
+    :raises sqlite3.Error: at any row, when the SQLite file cannot be read.
     """
     scheme, location = database()
     if scheme == "sqlite":
@@ -118,7 +119,7 @@ def iter_sqlite(path: Path) -> Iterator[Flight]:
     :param path: the file.
     """
     if "flights" not in sqlite_tables(path):
-        load()
+        fill_sqlite(path, batches(read_january()))
     with closing(read_sqlite(path)) as connection:
         for row in connection.execute(SELECT):
             yield Flight._make(row)
@@ -152,7 +153,7 @@ def iter_postgresql(url: str) -> Iterator[Flight]:
 
     with connect_postgresql(url, "iter_all_rows") as connection:
         if connection.execute("SELECT to_regclass('flights')").fetchone() == (None,):
-            load()
+            fill_postgresql(url, batches(read_january()))
         with connection.cursor("flights", row_factory=args_row(Flight)) as cursor:
             cursor.itersize = BATCH
             yield from cursor.execute(SELECT)
@@ -190,21 +191,26 @@ def load(
     scheme, location = database()
     loaded = 0
 
-    def batches() -> Iterator[list[list[Cell]]]:
+    def counted() -> Iterator[list[list[Cell]]]:
         nonlocal loaded
         for _ in range(copies):
-            flights = read_year() if year else read_january()
-            while batch := list(islice(flights, BATCH)):
+            for batch in batches(read_year() if year else read_january()):
                 yield batch
                 loaded += len(batch)
                 if advance:
                     advance(len(batch))
 
     if scheme == "sqlite":
-        fill_sqlite(Path(location), batches())
+        fill_sqlite(Path(location), counted())
     else:
-        fill_postgresql(location, batches())
+        fill_postgresql(location, counted())
     return loaded
+
+
+def batches(flights: Iterator[list[Cell]]) -> Iterator[list[list[Cell]]]:
+    """Yield flights in lists of at most :data:`BATCH`."""
+    while batch := list(islice(flights, BATCH)):
+        yield batch
 
 
 def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]]) -> None:

@@ -1,10 +1,15 @@
 """Run the blocks that are files: a template, a captioned program, an included example."""
 
+import builtins
+import dis
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import CodeType
 
+from jinja2 import Environment, TemplateSyntaxError
 from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.region import Lexeme
@@ -18,8 +23,12 @@ execute = PythonEvaluator()
 def save_template(example: Example) -> str | None:
     """Save a template in the page's folder, under the name in its caption."""
     caption = example.region.lexemes["options"].get("caption", "")
-    if not caption.startswith("templates/"):
+    if not re.fullmatch(r"templates/[\w/.-]*\w", caption):
         return "a template needs a caption such as ':caption: templates/page.html'"
+    try:
+        Environment().parse(example.parsed)
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno} of the template: {error.message}"
     page_of(example.namespace).save(caption, example.parsed)
     return None
 
@@ -33,15 +42,36 @@ def newest_app_served(example: Example) -> Iterator[None]:
         page_of(example.namespace).stop(PRINTED_PORT)
 
 
-def run_python(example: Example) -> None:
-    """Execute a block in the page's module; with a caption it becomes that file as well."""
+def missing_names(source: str) -> set[str]:
+    """Return the names that a program uses and neither makes nor imports.
+
+    :param source: the program.
+    """
+    used, made = set(), {"__file__", "__name__", *dir(builtins)}
+    codes = [compile(source, "", "exec")]
+    for code in codes:
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        for instruction in dis.get_instructions(code):
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                used.add(instruction.argval)
+            elif instruction.opname in ("STORE_GLOBAL", "STORE_NAME"):
+                made.add(instruction.argval)
+    return used - made
+
+
+def run_python(example: Example) -> str | None:
+    """Execute a block in the page's module; with a caption it is a file, and a whole program."""
     page = page_of(example.namespace)
     caption = example.region.lexemes.get("options", {}).get("caption")
     if caption:
         page.save(caption, example.parsed)
+        missing = missing_names(example.parsed)
+        if missing:
+            return f"{caption} is a file, and has not in it: {', '.join(sorted(missing))}"
     example.parsed = Lexeme(page.to_real(example.parsed), 0, example.parsed.line_offset)
     with newest_app_served(example):
         execute(example)
+    return None
 
 
 def include(example: Example) -> str | None:

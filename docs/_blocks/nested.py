@@ -18,12 +18,14 @@ class NestedPage:
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
 
-    def __call__(self, example: Example) -> None:
+    def __call__(self, example: Example) -> str | None:
         """Run the page that the block shows; a failure names its line on the page around it."""
         above = "\n" * (example.line + example.parsed.line_offset)
         document = Document(above + example.parsed, example.path)
         for region in self.parser(document):
             document.add(region)
+        if not document.regions:
+            return "an 'rst' block shows a page, and this one has no block to run"
         outer = sys.modules[NAME]
         open_page(document.namespace)
         try:
@@ -32,3 +34,4 @@ class NestedPage:
         finally:
             close_page(document.namespace)
             sys.modules[NAME] = outer
+        return None

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib import invalidate_caches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -51,12 +52,18 @@ class Page:
         self.ports: dict[int, int] = {}
         self.environment = dict(os.environ)
         self.directory = Path.cwd()
+        self.path = list(sys.path)
         self.server: BaseWSGIServer | None = None
         self.processes: dict[int, subprocess.Popen[str]] = {}
         module = sys.modules[NAME] = ModuleType(NAME)
         module.__file__ = str(self.folder / f"{NAME}.py")
         namespace["__name__"] = NAME
         namespace["__file__"] = module.__file__
+        for name in list(os.environ):
+            if re.match(r"FLASK_|GUNICORN_|PYTHON|.*_proxy$", name, re.IGNORECASE):
+                del os.environ[name]
+        os.environ["LC_ALL"] = "C.UTF-8"
+        os.environ["XDG_RUNTIME_DIR"] = str(self.folder)
         os.environ["DATABASE_URL"] = f"sqlite:///{self.folder}/.flights.sqlite"
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
@@ -73,7 +80,18 @@ class Page:
             raise ValueError(f"{name} is outside the page's folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+        self.forget(file)
         return file
+
+    def forget(self, file: Path) -> None:
+        """Let a file that was saved anew take the place of what was read from it before."""
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)) == str(file) and name != NAME:
+                del sys.modules[name]
+        invalidate_caches()
+        app = self.namespace.get("app")
+        if "jinja_env" in getattr(app, "__dict__", {}):
+            vars(app)["jinja_env"].cache.clear()
 
     def call_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Pass a request on to what the page calls ``app`` by now."""
@@ -85,10 +103,10 @@ class Page:
 
         Where no command of the page has started a server on it, the page's own app is served.
 
-        :raises LookupError: when the page has no app.
+        :raises LookupError: when the page has no app, or the port is another than the app's.
         """
         if printed not in self.ports:
-            if "app" not in self.namespace:
+            if printed != PRINTED_PORT or "app" not in self.namespace:
                 raise LookupError(f"port {printed}: the page has started no server and has no app")
             if self.server is None:
                 self.server = make_server("127.0.0.1", 0, self.call_app, threaded=True)
@@ -122,7 +140,10 @@ class Page:
         if process:
             with suppress(ProcessLookupError):  # it may have ended by itself
                 os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the servers, put the process back as it was and remove the folder."""
@@ -139,16 +160,16 @@ class Page:
         """Put the process back as it was before the page."""
         for name in [name for name in sys.modules if self.owns(sys.modules[name])]:
             del sys.modules[name]
-        sys.path.remove(str(self.folder))
+        sys.path[:] = self.path
         os.chdir(self.directory)
         os.environ.clear()
         os.environ.update(self.environment)
         self.temporary.cleanup()
 
     def owns(self, module: ModuleType) -> bool:
-        """Tell whether a module was imported from the page's folder."""
-        file = getattr(module, "__file__", None)
-        return bool(file) and Path(str(file)).is_relative_to(self.folder)
+        """Tell whether a module is the page's own: from its folder, or an example it may change."""
+        file = str(getattr(module, "__file__", None))
+        return Path(file).is_relative_to(self.folder) or module.__name__.startswith("examples")
 
 
 def open_page(namespace: dict[str, Any]) -> None:

@@ -1,17 +1,25 @@
 """What pytest is told beside the blocks: their order, and the proof at the end."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from sybil.integration.pytest import SybilItem
 
+from docs._blocks.console import LeftOut
 from docs._blocks.page import ROOT
 from docs._blocks.proof import Place, unproved
 from docs._blocks.reading import in_order
 
 OUTCOME = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
+    """Yield every page of the run, those too on which Sybil finds nothing."""
+    for argument in config.args:
+        path = Path(config.invocation_params.dir, argument.partition("::")[0])
+        yield from path.rglob("*.rst") if path.is_dir() else [path]
 
 
 class EveryBlockRan(pytest.Item):
@@ -21,7 +29,7 @@ class EveryBlockRan(pytest.Item):
         """Fail with a line for each block that was never run, or that no reader sees."""
         ran: set[Place] = set()
         red: set[Place] = set()
-        files: set[Path] = set()
+        files = set(pages_asked_for(self.config))
         for item in self.session.items:
             if isinstance(item, SybilItem):
                 files.add(item.path)
@@ -65,9 +73,14 @@ def pytest_runtest_makereport(
     """Remember which blocks ran, whatever came of it."""
     report = yield
     if call.when == "call":
-        item.stash[OUTCOME] = report.outcome
-        if report.skipped and call.excinfo:
+        if report.skipped and call.excinfo and isinstance(call.excinfo.value, LeftOut):
             item.config.stash[LEFT_OUT].append(str(call.excinfo.value))
+        elif report.skipped:
+            report.outcome, report.longrepr = (
+                "failed",
+                f"{item.nodeid}: a block may not skip itself",
+            )
+        item.stash[OUTCOME] = report.outcome
     return report
 
 
@@ -80,6 +93,8 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Name each block that was left out, and the package that it needs."""
+    if config.option.keyword:
+        terminalreporter.write_line("With -k, nothing proved that every block was run.")
     left_out = config.stash[LEFT_OUT]
     if left_out:
         terminalreporter.section("left out on this machine")

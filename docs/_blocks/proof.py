@@ -23,11 +23,12 @@ def doctrees() -> Iterator[nodes.document]:
     """
     docs = ROOT / "docs"
     with TemporaryDirectory(prefix="doctrees-") as folder:
-        command = ["-m", "sphinx", "-q", "-b", "dummy", "-d", folder, str(docs), folder]
+        trees = f"{folder}/doctrees"
+        command = ["-m", "sphinx", "-q", "-b", "dummy", "-d", trees, str(docs), f"{folder}/out"]
         built = subprocess.run([sys.executable, *command], capture_output=True, text=True)
         if built.returncode:
             raise RuntimeError(f"Sphinx could not read the pages:\n{built.stderr}")
-        for tree in Path(folder).rglob("*.doctree"):
+        for tree in Path(trees).rglob("*.doctree"):
             with tree.open("rb") as file:
                 document: nodes.document = load(file)
             yield document
@@ -79,7 +80,8 @@ def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
         for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
             for block in document.findall(kind):
                 where = place(block)
-                if where[0] in wanted:
+                on_page = str(document["source"]) in wanted and f"{ROOT}/examples" not in where[0]
+                if where[0] in wanted or on_page:
                     shown[where] = first_line(block)
     return shown
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from doctest import ELLIPSIS
+from doctest import DONT_ACCEPT_TRUE_FOR_1, ELLIPSIS
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,16 +20,34 @@ Runner = Evaluator | DocTestStringParser
 
 Item = TypeVar("Item")
 
+#: Options that leave a block to be what it runs and what every reader sees.
+OPTIONS = {
+    "caption",
+    "emphasize-lines",
+    "end-at",
+    "end-before",
+    "language",
+    "pyobject",
+    "start-after",
+    "start-at",
+}
+
 BLOCKS = DirectiveLexer("code-block")
 INCLUDES = DirectiveLexer("literalinclude")
 FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<arguments>[^\n]*)\n"))
+
+#: Markup of Markdown that shows code and that nothing would run, and what to write instead.
+REFUSED_IN_MARKDOWN = {
+    r"^(?: {4}|\t)\S|<pre\b": "nothing runs this: write a fence with a language",
+    r"<!--(?:(?!-->)[\s\S])*?^```": "a block that no reader sees",
+}
 
 #: Markup that shows code and that nothing would run, and what to write instead.
 REFUSED = {
     r"^[ \t]*\.\.[ \t]+(?:code-block|literalinclude)[ \t]*:(?!:)": (
         "one colon makes this a comment, which no reader sees: write two"
     ),
-    r"^[ \t]*\.\.[ \t]+(?:invisible-|skip:|clear-namespace)": (
+    r"^[ \t]*\.\.[ \t]+(?:invisible-|skip:|clear-namespace|only[ \t]*::)": (
         "a block that no reader sees: what a page needs stands on the page"
     ),
     r"^[ \t]*\.\.[ \t]+(?:code|sourcecode|parsed-literal|prompt|doctest|test\w+)[ \t]*::": (
@@ -40,6 +58,9 @@ REFUSED = {
     ),
     r"^[ \t]*\.\.[ \t]+raw[ \t]*::": (
         "nothing runs what a page shows raw: write '.. code-block:: LANGUAGE'"
+    ),
+    r"^[ \t]*(?:[-*+]|\d+\.|#\.)[ \t]+(?:[-*][ \t]+)?\.\.[ \t]+(?:code-block|literalinclude)": (
+        "nothing finds a block on the line of a list item: indent it below the item"
     ),
     r"^[ \t]*>>> ": "nothing runs a prompt outside a block: write '.. code-block:: pycon'",
 }
@@ -75,7 +96,7 @@ class PromptEvaluator(DocTestEvaluator):
 
 def session_parser() -> DocTestStringParser:
     """Make what runs a ``pycon`` block: a doctest for each prompt."""
-    return DocTestStringParser(PromptEvaluator(ELLIPSIS))
+    return DocTestStringParser(PromptEvaluator(ELLIPSIS | DONT_ACCEPT_TRUE_FOR_1))
 
 
 def prompts(block: Region, runner: DocTestStringParser, document: Document) -> Iterator[Region]:
@@ -86,11 +107,29 @@ def prompts(block: Region, runner: DocTestStringParser, document: Document) -> I
         yield block
         return
     # The text as it stands on the page, so that each prompt keeps its line.
-    start = block.start + source.offset
-    for prompt in runner(document.text[start : block.end], document.path):
+    start = end = block.start + source.offset
+    for prompt in honest(runner(document.text[start : block.end], document.path)):
         prompt.start += start
         prompt.end += start
+        if document.text[end : prompt.start].strip():
+            prompt.evaluator = refuse("nothing compares the text above this prompt")
+        end = prompt.end
         yield prompt
+    if document.text[end : block.end].strip():
+        yield Region(end, block.end, evaluator=refuse("nothing compares text after an empty line"))
+
+
+def honest(regions: Iterable[Region]) -> Iterator[Region]:
+    """Refuse prompts that tell doctest to look away, which Sphinx hides from readers."""
+    for prompt in regions:
+        if re.search(r"#\s*doctest:", prompt.parsed.source):
+            prompt.evaluator = refuse("a doctest directive is hidden from readers: write '...'")
+        yield prompt
+
+
+def docstring_prompts(document: Document) -> Iterator[Region]:
+    """Find the prompts of a docstring: a Sybil parser."""
+    return honest(session_parser()(document.text, document.path))
 
 
 def brings_app(example: Example) -> bool:
@@ -100,7 +139,9 @@ def brings_app(example: Example) -> bool:
         included = Path(example.path).parent / lexemes["arguments"].strip()
         return bool(re.search(r"^app = ", included.read_text("utf-8"), re.MULTILINE))
     source = str(lexemes.get("source", example.parsed))
-    return lexemes["language"] in ("python", "pycon") and bool(re.search(r"\bapp\b", source))
+    return lexemes["language"] in ("python", "pycon") and bool(
+        re.search(r"\bapp\s*=|import .*\bapp\b", source)
+    )
 
 
 def in_order(items: Iterable[Item], example_of: Callable[[Item], Example]) -> list[Item]:
@@ -159,11 +200,13 @@ class BlockParser:
     def find(self, document: Document) -> Iterable[Region]:
         """Return every block, include and piece of refused markup of a document."""
         yield from self.lexer(document)
+        refused = REFUSED_IN_MARKDOWN
         if self.lexer is BLOCKS:
             yield from INCLUDES(document)
-            for pattern, reason in REFUSED.items():
-                for found in re.finditer(pattern, document.text, re.MULTILINE):
-                    yield Region(*found.span(), evaluator=refuse(reason))
+            refused = REFUSED
+        for pattern, reason in refused.items():
+            for found in re.finditer(pattern, document.text, re.MULTILINE):
+                yield Region(*found.span(), evaluator=refuse(reason))
 
     def assign(self, block: Region, document: Document) -> Iterator[Region]:
         """Give one block its runner."""
@@ -171,6 +214,11 @@ class BlockParser:
             yield block
             return
         block.parsed = block.lexemes["source"]
+        unknown = block.lexemes.get("options", {}).keys() - OPTIONS
+        if unknown:
+            block.evaluator = refuse(f"nothing runs a block with {', '.join(sorted(unknown))}")
+            yield block
+            return
         if block.lexemes.get("directive") == "literalinclude":
             block.evaluator = self.include
             yield block

@@ -2,21 +2,32 @@
 
 import re
 import socket
+import time
 
 from sybil import Example
 
 from docs._blocks.matching import compare
-from docs._blocks.page import page_of
+from docs._blocks.page import ADDRESS, PRINTED_PORT, page_of
 
 TIMEOUT = 20  # seconds
 ANSWER = re.compile(r"^(?=HTTP/\d)", re.MULTILINE)
 
 
 def exchange(request: bytes, port: int) -> bytes:
-    """Send a request and return all that the server answers until it closes the connection."""
+    """Send a request and return all that the server answers until it closes the connection.
+
+    :raises TimeoutError: when it does not do so in time.
+    """
+    end = time.monotonic() + TIMEOUT
+    answer = b""
     with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
         connection.sendall(request)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+        while time.monotonic() < end:
+            received = connection.recv(65536)
+            if not received:
+                return answer
+            answer += received
+    raise TimeoutError(f"the answer did not end within {TIMEOUT} seconds")
 
 
 def to_wire(shown: str) -> bytes:
@@ -68,16 +79,18 @@ def compare_wire(example: Example) -> str | None:
     Those of a chunked body follow from its sizes, so they are held against the sizes.
     """
     parts = ANSWER.split(example.parsed, maxsplit=1)
-    if len(parts) != 2:
+    if len(parts) != 2 or "\n\n" not in parts[0]:
         return "an 'http' block is a request, an empty line, and the answer from 'HTTP/1.1' on"
     request, expected = parts[0], parts[1].rstrip("\n")
-    wire = exchange(to_wire(request), page_of(example.namespace).port())
+    host = ADDRESS.search(request)
+    port = page_of(example.namespace).port(int(host[0]) if host else PRINTED_PORT)
+    wire = exchange(to_wire(request), port)
     head, _, body = wire.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():
         if not whole_chunks(body):
             return f"the body ends inside a chunk:\n{to_page(body)}"
         return compare(expected, to_page(wire).rstrip("\n"))
     length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
-    if length and request.startswith("GET") and int(length[1]) != len(body):
+    if length and not request.startswith("HEAD") and int(length[1]) != len(body):
         return f"the body has {len(body)} bytes, not {length[1].decode()}:\n{to_page(body)}"
     return compare(expected, to_page(wire).rstrip("\n"))
