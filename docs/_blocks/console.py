@@ -152,10 +152,11 @@ def listens(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
-def serve(command: Command, page: Page, printed: int) -> str:
+def serve(command: Command, page: Page, printed: int) -> tuple[str, int]:
     """Start a server, wait until it printed what the page shows, and return what it printed.
 
-    The server runs until the page ends or starts another on the same printed port.
+    With it comes the exit status: 0 when the server listens.
+    It runs until the page ends or starts another on the same printed port.
     """
     page.stop(printed)
     page.ports[printed] = port = free_port()
@@ -181,9 +182,10 @@ def serve(command: Command, page: Page, printed: int) -> str:
             output.seek(0)
             shown = as_shown(output.read(), page)
             if ready and (not command.expected or pattern(command.expected).fullmatch(shown)):
-                return shown if command.expected else ""
-            if page.processes[printed].poll() is not None or time.monotonic() > end:
-                return shown if ready else f"{shown}(nothing listens on port {printed})\n"
+                return shown if command.expected else "", 0
+            status = page.processes[printed].poll()
+            if status is not None or time.monotonic() > end:
+                return shown, 0 if ready else status or 1
             time.sleep(0.02)
 
 
@@ -193,7 +195,7 @@ def run_console(example: Example) -> str | None:
         return "a 'console' block starts with a '$ ' prompt"
     page = page_of(example.namespace)
     first_line = example.line + example.parsed.line_offset + 1
-    status = 0
+    status, got = 0, ""
     for command in commands(example.parsed.rstrip("\n") + "\n", first_line):
         where = f"{example.path}:{command.line}: $ {command.text}"
         left_out = missing(command)
@@ -206,7 +208,7 @@ def run_console(example: Example) -> str | None:
         if status and not re.match(r"echo .*\$\?", command.text):
             return f"{where}\nthe command before it failed with exit status {status}: show it"
         if command.printed_port:
-            got, status = serve(command, page, command.printed_port), 0
+            got, status = serve(command, page, command.printed_port)
         else:
             got, status = run(command, page, status)
         # a page shows neither spaces at the end of a line nor empty lines at the end of a block
@@ -214,4 +216,7 @@ def run_console(example: Example) -> str | None:
         difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
         if difference:
             return f"{where}\n{difference}"
-    return f"{where}\nfailed with exit status {status}: show it with echo $?" if status else None
+    if status:
+        printed = "\n".join(filter(None, [where, got]))
+        return f"{printed}\nfailed with exit status {status}: show it with echo $?"
+    return None
