@@ -3,6 +3,9 @@
 import os
 import sys
 from pathlib import Path
+from warnings import filterwarnings
+
+from sphinx.deprecation import RemovedInSphinx10Warning
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -45,6 +48,8 @@ intersphinx_mapping = {
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+# The last release for Python 3.11 calls what Sphinx 10, which has no 3.11, will take away.
+filterwarnings("ignore", category=RemovedInSphinx10Warning, module="sphinx_autodoc_typehints")
 
 # Figures: drawn from recorded results, for light and for dark
 
