@@ -7,7 +7,8 @@ from docs._blocks.console import run_console
 from docs._blocks.files import include, run_python, save_template
 from docs._blocks.nested import NestedPage
 from docs._blocks.page import close_page, open_page
-from docs._blocks.reading import FENCES, BlockParser, Runner, docstring_prompts, session_parser
+from docs._blocks.reading import FENCES, BlockParser, Runner
+from docs._blocks.sessions import docstring_prompts, session_parser
 from docs._blocks.wire import compare_wire
 
 pytest_plugins = ["docs._blocks.plugin"]

@@ -44,6 +44,8 @@ intersphinx_mapping = {
     }.items()
 }
 
+linkcheck_ignore = [r"http://127\.0\.0\.1"]
+
 # Examples: types come from the annotations, once
 
 autodoc_member_order = "bysource"

@@ -25,7 +25,7 @@ PRINTED_PORT = 5000
 #: The port in an address of this machine.
 ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
 
-#: Under this name a page keeps itself in its namespace.
+#: The module that the blocks of a page are.
 NAME = "page"
 
 
