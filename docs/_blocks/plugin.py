@@ -71,10 +71,11 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Remember which blocks ran, whatever came of it."""
+    cause = call.excinfo.value if call.excinfo else None  # pytest is about to replace it
     report = yield
     if call.when == "call":
-        if report.skipped and call.excinfo and isinstance(call.excinfo.value, LeftOut):
-            item.config.stash[LEFT_OUT].append(str(call.excinfo.value))
+        if isinstance(cause, LeftOut):
+            item.config.stash[LEFT_OUT].append(str(cause))
         elif report.skipped:
             report.outcome, report.longrepr = (
                 "failed",
