@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median_low
 from typing import NamedTuple
 
@@ -20,9 +19,10 @@ from flask import Flask
 
 from docs._blocks.page import ROOT, free_port
 from docs.measurements.recorder import body_arrivals, receive
+from docs.measurements.results import RESULTS, write
 
-ARRIVALS = Path(__file__).parent / "results" / "arrivals.csv"
-TABLE = ARRIVALS.with_name("arrivals_table.csv")
+ARRIVALS = RESULTS / "arrivals.csv"
+TABLE = RESULTS / "arrivals_table.csv"
 
 PIECES = 10
 PIECE = f"<p>{'.' * 992}</p>\n"  # 1000 bytes
@@ -173,11 +173,8 @@ def table(rows: Iterable[Row]) -> Iterator[tuple[str, str, str, str]]:
 def main() -> None:
     """Measure, and write the rows and the table."""
     rows = list(measure())
-    ARRIVALS.parent.mkdir(exist_ok=True)
-    with ARRIVALS.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([Row._fields, *rows])
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(table(rows))
+    write(ARRIVALS, [Row._fields, *rows])
+    write(TABLE, table(rows))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ from flask import Flask, Response, stream_with_context
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler
 
 from docs.measurements.recorder import receive
+from docs.measurements.results import RESULTS, write
 
 ROOT = Path(__file__).parents[2]
-LIFECYCLE = Path(__file__).parent / "results" / "lifecycle.csv"
-ORDERS = LIFECYCLE.with_name("lifecycle_orders.csv")
+LIFECYCLE = RESULTS / "lifecycle.csv"
+ORDERS = RESULTS / "lifecycle_orders.csv"
 
 #: Two from before the change to ``stream_with_context`` in Flask 3.1.2, and one from after it.
 FLASKS = ("3.0.3", "3.1.1", "3.1.3")
@@ -251,11 +252,8 @@ def table(rows: Iterable[Row]) -> Iterator[list[object]]:
 def main() -> None:
     """Record on every version, and write the rows and the table."""
     rows = [row for flask in FLASKS for row in record_version(flask)]
-    LIFECYCLE.parent.mkdir(exist_ok=True)
-    with LIFECYCLE.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([Row._fields, *rows])
-    with ORDERS.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(table(rows))
+    write(LIFECYCLE, [Row._fields, *rows])
+    write(ORDERS, table(rows))
 
 
 if __name__ == "__main__":
