@@ -3,6 +3,7 @@
 from sybil import Sybil
 from sybil.sybil import SybilCollection
 
+from docs._blocks.configuration import save_configuration
 from docs._blocks.console import run_console
 from docs._blocks.files import include, run_python, save_template
 from docs._blocks.nested import NestedPage
@@ -13,6 +14,9 @@ from docs._blocks.wire import compare_wire
 
 pytest_plugins = ["docs._blocks.plugin"]
 
+#: Languages of a configuration, which is a file that a command of the page starts a server with.
+CONFIGURATIONS = ["apacheconf", "caddyfile", "haproxy", "ini", "nginx", "vcl"]
+
 #: Kind of block: what runs it.
 KINDS: dict[str, Runner] = {
     "python": run_python,
@@ -20,6 +24,7 @@ KINDS: dict[str, Runner] = {
     "html+jinja": save_template,
     "console": run_console,
     "http": compare_wire,
+    **dict.fromkeys(CONFIGURATIONS, save_configuration),
 }
 KINDS["rst"] = NestedPage(BlockParser(KINDS, include))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from warnings import filterwarnings
 
 from sphinx.deprecation import RemovedInSphinx10Warning
+from sphinx.highlighting import lexer_classes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -28,7 +29,10 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+# How the tables of recorded results mark a cell; guide.css gives each its colour.
+rst_prolog = "\n".join(f".. role:: {mark}" for mark in ("good", "bad", "silent"))
 highlight_language = "python"
+lexer_classes["haproxy"] = lexer_classes["none"]  # which Pygments does not know
 
 # References: an inventory holds the names we link to, so that no build needs the network
 

@@ -2,38 +2,26 @@
 
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from unittest import SkipTest
 
 from sybil import Example
 
 from docs._blocks.matching import compare, pattern
-from docs._blocks.page import ADDRESS, ROOT, Page, free_port, page_of
+from docs._blocks.page import ROOT, Page, page_of
+from docs._blocks.programs import PORT_OPTION, Command, absent, commands
+from docs._blocks.servers import LeftOut, listens
 
 TIMEOUT = 30  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
 
-#: The Debian package of each program that does not come with Python's packages.
-PACKAGES = {"curl": "curl", "chromium": "chromium"}
-
 #: Commands that would change a shell, of which each command has its own.
 CHANGES_SHELL = re.compile(r"(?:cd|export|source|\.|set|alias|unset)\b|\w+=\S*$")
-
-#: Commands that serve until they are ended, and the port on which they do by default.
-SERVERS = {
-    r"(?:\w+=\S* )*(?:python -m )?flask .*\brun\b": 5000,
-    r"(?:\w+=\S* )*(?:python -m )?gunicorn\b": 8000,
-}
 
 #: What stands before every command: Chromium refuses to run as root inside its sandbox,
 #: and would look for updates.
@@ -42,66 +30,16 @@ PREAMBLE = """chromium() {
 }
 """
 
-#: The port in an option of a command that starts a server.
-PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=-p )\d+")
-
 #: What makes a terminal change colour.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class LeftOut(SkipTest):
-    """A block needs a program that this machine has not."""
-
-
-@dataclass
-class Command:
-    """A command of a block: its line on the page, its text, what it must print."""
-
-    line: int
-    text: str
-    expected: str
-
-    @property
-    def printed_port(self) -> int | None:
-        """The port that the page prints for the server this starts, if it starts one."""
-        for server, default in SERVERS.items():
-            if re.match(server, self.text):
-                found = ADDRESS.search(self.text) or PORT_OPTION.search(self.text)
-                return int(found[0]) if found else default
-        return None
-
-
-def commands(source: str, first_line: int) -> Iterator[Command]:
-    """Split a block, which starts with a ``$`` prompt, into its commands."""
-    command: Command | None = None
-    for line, text in enumerate(source.splitlines(keepends=True), first_line):
-        if text.startswith("$ "):
-            if command:
-                yield command
-            command = Command(line, text[2:].rstrip("\n"), "")
-        elif command and command.text.endswith("\\"):
-            command.text = f"{command.text}\n{text.strip().removeprefix('> ')}"
-        elif command:
-            command.expected += text
-    if command:
-        yield command
-
-
-def missing(command: Command) -> str:
-    """Name the programs that a command needs and this machine has not, or nothing."""
-    needed = sorted(PACKAGES.keys() & set(command.text.split()))
-    absent = [name for name in needed if not shutil.which(name)]
-    packages = " ".join(PACKAGES[name] for name in absent)
-    return f"needs {', '.join(absent)} (apt-get install {packages})" if absent else ""
-
-
 def environment(page: Page) -> dict[str, str]:
     """Return the environment of a command: the page's, with its packages."""
-    settings = page.folder / ".settings"
-    settings.mkdir(exist_ok=True)
-    (settings / ".curlrc").write_text("no-progress-meter\n")  # as when curl writes to a terminal
+    # as when curl writes to a terminal
+    (page.settings / ".curlrc").write_text("no-progress-meter\n")
     return os.environ | {
-        "CURL_HOME": str(settings),
+        "CURL_HOME": str(page.settings),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -110,10 +48,23 @@ def environment(page: Page) -> dict[str, str]:
     }
 
 
+def server_settings(page: Page, port: int) -> dict[str, str]:
+    """Return what a server takes from its environment.
+
+    :param port: the real port for the servers that have a port by default.
+    """
+    return {
+        "FLASK_RUN_PORT": str(port),
+        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
+        "XDG_CONFIG_HOME": str(page.settings),  # of Caddy
+        "XDG_DATA_HOME": str(page.settings),
+    }
+
+
 def as_shown(output: str, page: Page) -> str:
     """Return output as a page shows it: without colours, and with the ports that it prints."""
     lines = re.sub(r"^bash: line \d+: ", "bash: ", COLOUR.sub("", output), flags=re.MULTILINE)
-    return page.to_printed(lines)
+    return page.servers.to_printed(lines)
 
 
 def run(command: Command, page: Page, status: int) -> tuple[str, int]:
@@ -122,7 +73,7 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     :param status: the exit status of the command before it, which ``$?`` must give.
     """
     process = subprocess.Popen(
-        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{page.to_real(command.text)}"],
+        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{page.servers.to_real(command.text)}"],
         cwd=page.folder,
         env=environment(page),
         stdin=subprocess.DEVNULL,
@@ -146,47 +97,80 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     return as_shown(output, page), code
 
 
-def listens(port: int) -> bool:
-    """Tell whether a server accepts connections on a port of 127.0.0.1."""
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
-
-
-def serve(command: Command, page: Page, printed: int) -> tuple[str, int]:
+def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
     """Start a server, wait until it printed what the page shows, and return what it printed.
 
     With it comes the exit status: 0 when the server listens.
     It runs until the page ends or starts another on the same printed port.
+
+    :param printed: the ports on which it listens, as the page prints them.
+    :raises LeftOut: when it passes requests on to a server that was left out.
     """
-    page.stop(printed)
-    page.ports[printed] = port = free_port()
-    settings = {
-        "FLASK_RUN_PORT": str(port),
-        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
-    }
-    text = PORT_OPTION.sub(str(port), page.to_real(command.text))
+    for port in printed:
+        page.servers.left_out.pop(port, None)
+    ports = [page.servers.pin(port) for port in printed]
+    text = PORT_OPTION.sub(str(ports[0]), page.servers.to_real(command.text))
+    for file in command.configurations(page):
+        page.servers.to_real(page.configurations[file])  # serves the page's app, if it leads there
+    for port in printed:
+        page.servers.stop(port)
     with TemporaryFile("w+", encoding="utf-8") as output:
-        page.processes[printed] = subprocess.Popen(
+        process = subprocess.Popen(
             ["bash", "-c", f"exec env {text}"],
             cwd=page.folder,
-            env=environment(page) | settings,
+            env=environment(page) | server_settings(page, ports[0]),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        page.servers.processes |= dict.fromkeys(printed, process)
         end = time.monotonic() + READY
         while True:
-            ready = listens(port)
+            status = process.poll()
+            ready = status is None and all(listens(port) for port in ports)
             output.seek(0)
             shown = as_shown(output.read(), page)
             if ready and (not command.expected or pattern(command.expected).fullmatch(shown)):
                 return shown if command.expected else "", 0
-            status = page.processes[printed].poll()
             if status is not None or time.monotonic() > end:
                 return shown, 0 if ready else status or 1
             time.sleep(0.02)
+
+
+def run_commands(example: Example, page: Page, block: list[Command]) -> str | None:
+    """Run commands in turn, and take each from the block; the first that is wrong ends it.
+
+    :raises LeftOut: when this machine cannot run one, which is then the first in the block.
+    """
+    status, got, where = 0, "", ""
+    while block:
+        command = block[0]
+        where = f"{example.path}:{command.line}: $ {command.text}"
+        needs = absent(command, page)
+        if needs and os.environ.get("CI") == "true":
+            return f"{where}\n{needs}: in CI nothing may be left out"
+        if needs:
+            raise LeftOut(needs)
+        if CHANGES_SHELL.match(command.text):
+            return f"{where}\neach command has a shell of its own: this changes no later one"
+        if status and not re.match(r"echo .*\$\?", command.text):
+            return f"{where}\nthe command before it failed with exit status {status}: show it"
+        printed = command.printed_ports(page)
+        if printed == []:
+            return f"{where}\nnothing says where it listens: write an address of 127.0.0.1"
+        got, status = serve(command, page, printed) if printed else run(command, page, status)
+        # a page shows neither spaces at the end of a line nor empty lines at the end of a block
+        got = "\n".join(line.rstrip() for line in got.splitlines())
+        difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
+        if difference:
+            return f"{where}\n{difference}"
+        del block[0]
+    if status:
+        printed_last = "\n".join(filter(None, [where, got]))
+        return f"{printed_last}\nfailed with exit status {status}: show it with echo $?"
+    return None
 
 
 def run_console(example: Example) -> str | None:
@@ -194,29 +178,13 @@ def run_console(example: Example) -> str | None:
     if not example.parsed.startswith("$ "):
         return "a 'console' block starts with a '$ ' prompt"
     page = page_of(example.namespace)
-    first_line = example.line + example.parsed.line_offset + 1
-    status, got = 0, ""
-    for command in commands(example.parsed.rstrip("\n") + "\n", first_line):
-        where = f"{example.path}:{command.line}: $ {command.text}"
-        left_out = missing(command)
-        if left_out and os.environ.get("CI") == "true":
-            return f"{where}\n{left_out}: in CI nothing may be left out"
-        if left_out:
-            raise LeftOut(f"{example.path}:{command.line}: {left_out}")
-        if CHANGES_SHELL.match(command.text):
-            return f"{where}\neach command has a shell of its own: this changes no later one"
-        if status and not re.match(r"echo .*\$\?", command.text):
-            return f"{where}\nthe command before it failed with exit status {status}: show it"
-        if command.printed_port:
-            got, status = serve(command, page, command.printed_port)
-        else:
-            got, status = run(command, page, status)
-        # a page shows neither spaces at the end of a line nor empty lines at the end of a block
-        got = "\n".join(line.rstrip() for line in got.splitlines())
-        difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
-        if difference:
-            return f"{where}\n{difference}"
-    if status:
-        printed = "\n".join(filter(None, [where, got]))
-        return f"{printed}\nfailed with exit status {status}: show it with echo $?"
-    return None
+    block = list(commands(example))
+    try:
+        return run_commands(example, page, block)
+    except LeftOut as reason:
+        reason.place = f"{example.path}:{block[0].line}"
+        for command in block:
+            page.servers.left_out |= dict.fromkeys(
+                command.printed_ports(page) or [], reason.args[0]
+            )
+        raise

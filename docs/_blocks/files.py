@@ -1,20 +1,18 @@
 """Run the blocks that are files: a template, a captioned program, an included example."""
 
-import builtins
-import dis
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import CodeType
 
 from jinja2 import Environment, TemplateSyntaxError
 from sybil import Document, Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.region import Lexeme
 
-from docs._blocks.page import PRINTED_PORT, ROOT, page_of
+from docs._blocks.names import names
+from docs._blocks.page import ROOT, page_of
 from docs._blocks.reading import FENCES
 
 execute = PythonEvaluator()
@@ -39,24 +37,7 @@ def newest_app_served(example: Example) -> Iterator[None]:
     before = example.namespace.get("app")
     yield
     if example.namespace.get("app") is not before:
-        page_of(example.namespace).stop(PRINTED_PORT)
-
-
-def missing_names(source: str) -> set[str]:
-    """Return the names that a program uses and neither makes nor imports.
-
-    :param source: the program.
-    """
-    used, made = set(), {"__file__", "__name__", *dir(builtins)}
-    codes = [compile(source, "", "exec")]
-    for code in codes:
-        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        for instruction in dis.get_instructions(code):
-            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                used.add(instruction.argval)
-            elif instruction.opname in ("STORE_GLOBAL", "STORE_NAME"):
-                made.add(instruction.argval)
-    return used - made
+        page_of(example.namespace).servers.renew_app()
 
 
 def run_python(example: Example) -> str | None:
@@ -64,11 +45,14 @@ def run_python(example: Example) -> str | None:
     page = page_of(example.namespace)
     caption = example.region.lexemes.get("options", {}).get("caption")
     if caption:
-        page.save(caption, example.parsed)
-        missing = missing_names(example.parsed)
+        if "serve_forever(" in example.parsed:
+            page.configure(caption, example.parsed)
+        else:
+            page.save(caption, page.servers.to_real(example.parsed))
+        missing, _ = names(example.parsed)
         if missing:
             return f"{caption} is a file, and has not in it: {', '.join(sorted(missing))}"
-    example.parsed = Lexeme(page.to_real(example.parsed), 0, example.parsed.line_offset)
+    example.parsed = Lexeme(page.servers.to_real(example.parsed), 0, example.parsed.line_offset)
     with newest_app_served(example):
         execute(example)
     return None

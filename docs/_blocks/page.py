@@ -2,38 +2,20 @@
 
 import os
 import re
-import signal
-import socket
-import subprocess
 import sys
-import threading
-from collections.abc import Iterable
-from contextlib import suppress
 from importlib import invalidate_caches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-from werkzeug.serving import BaseWSGIServer, make_server
+from docs._blocks.servers import Servers
+from docs._blocks.servers import free_port as free_port  # docs/measurements/ takes it from here
 
 ROOT = Path(__file__).parents[2]
 
-#: The address that a page prints for its own app: that of ``flask run``.
-PRINTED_PORT = 5000
-
-#: The port in an address of this machine.
-ADDRESS = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d+")
-
 #: The module that the blocks of a page are.
 NAME = "page"
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 class Page:
@@ -49,12 +31,17 @@ class Page:
         self.namespace = namespace
         self.temporary = TemporaryDirectory(prefix="page-")
         self.folder = Path(self.temporary.name).resolve()
-        self.ports: dict[int, int] = {}
+        self.folder.chmod(0o755)  # a server started as root reads it as another user
+        self.settings = self.folder / ".settings"
+        self.settings.mkdir(mode=0o700)
+        self.servers = Servers(namespace)
+        #: The configurations of servers, by file, as the page prints them.
+        self.configurations: dict[str, str] = {}
+        #: The names and files of blocks that were left out, and why they were.
+        self.lost: dict[str, str] = {}
         self.environment = dict(os.environ)
         self.directory = Path.cwd()
         self.path = list(sys.path)
-        self.server: BaseWSGIServer | None = None
-        self.processes: dict[int, subprocess.Popen[str]] = {}
         module = sys.modules[NAME] = ModuleType(NAME)
         module.__file__ = str(self.folder / f"{NAME}.py")
         namespace["__name__"] = NAME
@@ -63,7 +50,8 @@ class Page:
             if re.match(r"FLASK_|GUNICORN_|PYTHON|.*_proxy$", name, re.IGNORECASE):
                 del os.environ[name]
         os.environ["LC_ALL"] = "C.UTF-8"
-        os.environ["XDG_RUNTIME_DIR"] = str(self.folder)
+        os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # Debian's servers, for whoever is not root
+        os.environ["XDG_RUNTIME_DIR"] = str(self.settings)
         os.environ["DATABASE_URL"] = f"sqlite:///{self.folder}/.flights.sqlite"
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
@@ -93,66 +81,19 @@ class Page:
         if "jinja_env" in getattr(app, "__dict__", {}):
             vars(app)["jinja_env"].cache.clear()
 
-    def call_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass a request on to what the page calls ``app`` by now."""
-        response: Iterable[bytes] = self.namespace["app"](environ, start_response)
-        return response
+    def configure(self, name: str, text: str) -> None:
+        """Save a configuration of a server, with a real port for each that it names.
 
-    def port(self, printed: int = PRINTED_PORT) -> int:
-        """Return the real port behind one that the page prints.
-
-        Where no command of the page has started a server on it, the page's own app is served.
-
-        :raises LookupError: when the page has no app, or the port is another than the app's.
+        :param name: the path that the caption of the block gives.
+        :param text: what the block shows.
         """
-        if printed not in self.ports:
-            if printed != PRINTED_PORT or "app" not in self.namespace:
-                raise LookupError(f"port {printed}: the page has started no server and has no app")
-            if self.server is None:
-                self.server = make_server("127.0.0.1", 0, self.call_app, threaded=True)
-                serve = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
-                serve.start()
-            self.ports[printed] = self.server.port
-        return self.ports[printed]
-
-    def to_real(self, text: str) -> str:
-        """Replace the ports that a page prints in addresses by those behind them.
-
-        A port that nothing stands behind is left as it is.
-        """
-
-        def real(found: re.Match[str]) -> str:
-            printed = int(found[0])
-            served = printed in self.ports or (printed == PRINTED_PORT and "app" in self.namespace)
-            return str(self.port(printed) if served else printed)
-
-        return ADDRESS.sub(real, text)
-
-    def to_printed(self, text: str) -> str:
-        """Replace real ports in addresses by those that the page prints."""
-        printed = {str(real): str(printed) for printed, real in self.ports.items()}
-        return ADDRESS.sub(lambda found: printed.get(found[0], found[0]), text)
-
-    def stop(self, printed: int) -> None:
-        """End the server that a command of the page started on a printed port."""
-        self.ports.pop(printed, None)
-        process = self.processes.pop(printed, None)
-        if process:
-            with suppress(ProcessLookupError):  # it may have ended by itself
-                os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        self.configurations[name] = text
+        self.save(name, self.servers.pin_all(text))
 
     def close(self) -> None:
         """End the servers, put the process back as it was and remove the folder."""
         try:
-            for printed in list(self.processes):
-                self.stop(printed)
-            if self.server:
-                self.server.shutdown()
-                self.server.server_close()
+            self.servers.close()
         finally:
             self.restore()
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sybil.integration.pytest import SybilItem
 
-from docs._blocks.console import LeftOut
 from docs._blocks.page import ROOT
 from docs._blocks.proof import Place, unproved
 from docs._blocks.reading import in_order
+from docs._blocks.servers import LeftOut
 
 OUTCOME = pytest.StashKey[str]()
 LEFT_OUT = pytest.StashKey[list[str]]()

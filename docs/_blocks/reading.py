@@ -11,6 +11,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
+from docs._blocks.left_out import left_out_by_name
 from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
 from docs._blocks.sessions import prompts
 
@@ -97,6 +98,8 @@ class BlockParser:
                     "block": line_of(document, block),
                     "language": language_of(block),
                 }
+                if region.evaluator:
+                    region.evaluator = left_out_by_name(region.evaluator)
                 yield region
 
     def find(self, document: Document) -> Iterable[Region]:

@@ -17,7 +17,7 @@ class PromptEvaluator(DocTestEvaluator):
 
     def __call__(self, example: Example) -> str:
         """Run one prompt and return the difference from what the page shows, if there is one."""
-        example.parsed.source = page_of(example.namespace).to_real(example.parsed.source)
+        example.parsed.source = page_of(example.namespace).servers.to_real(example.parsed.source)
         return super().__call__(example)
 
 

@@ -7,7 +7,8 @@ import time
 from sybil import Example
 
 from docs._blocks.matching import compare
-from docs._blocks.page import ADDRESS, PRINTED_PORT, page_of
+from docs._blocks.page import page_of
+from docs._blocks.servers import ADDRESS, PRINTED_PORT
 
 TIMEOUT = 20  # seconds
 ANSWER = re.compile(r"^(?=HTTP/\d)", re.MULTILINE)
@@ -83,7 +84,7 @@ def compare_wire(example: Example) -> str | None:
         return "an 'http' block is a request, an empty line, and the answer from 'HTTP/1.1' on"
     request, expected = parts[0], parts[1].rstrip("\n")
     host = ADDRESS.search(request)
-    port = page_of(example.namespace).port(int(host[0]) if host else PRINTED_PORT)
+    port = page_of(example.namespace).servers.port(int(host[0]) if host else PRINTED_PORT)
     wire = exchange(to_wire(request), port)
     head, _, body = wire.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():
