@@ -5,7 +5,6 @@
 
 import csv
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,8 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from docs._blocks.page import ROOT, free_port
+from docs._blocks.servers import free_port
+from docs.measurements.processes import event_log, running
 from docs.measurements.recorder import body_arrivals, receive
 from docs.measurements.results import RESULTS, write
 
@@ -30,7 +30,7 @@ DELAY = 0.1  # seconds that a piece takes to make, as a slow query would
 
 VIEWS = ("streamed", "buffered")
 RUNS = 9
-PATIENCE = 20  # seconds that the server may take to start, to answer and to end
+PATIENCE = 20  # seconds that an answer may take
 
 app = Flask(__name__)
 
@@ -76,43 +76,14 @@ class Row(NamedTuple):
     date: str
 
 
-def wait_until_ready(port: int) -> None:
-    """Ask until the server answers.
-
-    :raises TimeoutError: when it does not.
-    """
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            answer = b"".join(data for _, data in receive(port, "/ping", timeout=PATIENCE))
-        except ConnectionError:
-            time.sleep(0.02)
-            continue
-        if answer.startswith(b"HTTP/1.1 200 "):
-            return
-    raise TimeoutError(f"no answer on port {port} after {PATIENCE} s")
-
-
 @contextmanager
 def serve() -> Iterator[int]:
     """Serve the app of this module with gunicorn's threads, on the port that is returned."""
     port = free_port()
     options = f"--bind 127.0.0.1:{port} --worker-class gthread --threads 8 --no-control-socket"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "docs.measurements.arrivals:app", *options.split()],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until_ready(port)
+    command = [sys.executable, "-m", "gunicorn", "docs.measurements.arrivals:app"]
+    with event_log() as events, running([*command, *options.split()], port, events):
         yield port
-    finally:
-        server.terminate()
-        try:
-            server.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def measure() -> Iterator[Row]:

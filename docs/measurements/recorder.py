@@ -1,12 +1,14 @@
 """Record when each byte of a response arrives, over a raw socket."""
 
-import re
 import socket
 import struct
 import time
-from collections.abc import Generator, Iterable, Iterator
-from itertools import compress
-from typing import NamedTuple
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from examples.stream_check import MalformedResponse, Response
 
 #: What makes closing a socket reset the connection: linger, for zero seconds.
 RESET = struct.pack("ii", 1, 0)
@@ -20,7 +22,12 @@ class Arrival(NamedTuple):
 
 
 def receive(
-    port: int, path: str = "/", method: str = "GET", timeout: float = 30
+    port: int,
+    path: str = "/",
+    method: str = "GET",
+    timeout: float = 30,
+    version: str = "1.1",
+    headers: str = "",
 ) -> Generator[Arrival, None, None]:
     """Send one request to 127.0.0.1 and yield what arrives until the server closes.
 
@@ -31,51 +38,110 @@ def receive(
     :param path: what is asked for, in ASCII.
     :param method: ``GET`` or ``HEAD``.
     :param timeout: the seconds that the whole exchange may take.
+    :param version: of HTTP, ``1.1`` or ``1.0``.
+    :param headers: further lines of the head, each with its line end.
     :raises TimeoutError: when the server has not closed the connection by then.
     """
-    request = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    request = (
+        f"{method} {path} HTTP/{version}\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Connection: close\r\n{headers}\r\n"
+    )
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
-        sent = time.perf_counter()
+        sent = time.monotonic()
         connection.sendall(request.encode("ascii"))
         try:
             while True:
-                left = sent + timeout - time.perf_counter()
+                left = sent + timeout - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"{method} {path}: no end after {timeout} s")
                 connection.settimeout(left)
                 data = connection.recv(65536)
                 if not data:
                     return
-                yield Arrival(time.perf_counter() - sent, data)
+                yield Arrival(time.monotonic() - sent, data)
         except GeneratorExit:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             raise
 
 
-def body_spans(response: bytes) -> Iterator[slice]:
-    """Yield where the body stands in a response to GET, one slice for each chunk.
+#: How a response ended: as its framing says, before that, by a reset before that, not at all in
+#: time, without a status line, or in bytes that are no HTTP.
+Ending = Literal["complete", "cut", "reset", "no end", "no answer", "malformed"]
 
-    :param response: all of its bytes.
-    :raises ValueError: when the response ends before its framing says so.
+
+@dataclass
+class Exchange:
+    """What a client learned from one response.
+
+    :param response: the response, as far as it came.
+    :param ending: how it ended.
+    :param head: the seconds after which all of the head had come.
+    :param parts: what each ``recv`` brought of the body.
+    :param size: the length of the body, in bytes.
+    :param seconds: how long the exchange took.
     """
-    start = response.index(b"\r\n\r\n") + 4
-    head = response[:start].lower()
-    if b"\r\ntransfer-encoding: chunked\r\n" not in head:
-        length = re.search(rb"\r\ncontent-length: *(\d+)\r\n", head)
-        if length and int(length[1]) != len(response) - start:
-            raise ValueError("the response was cut")
-        yield slice(start, len(response))
-        return
-    while True:  # RFC 9112, section 7.1
-        line_end = response.index(b"\r\n", start)
-        size = int(response[start:line_end].partition(b";")[0], 16)
-        end = line_end + 2 + size
-        if response[end : end + 2] != b"\r\n":
-            raise ValueError("the response was cut")
-        if size == 0:
-            return
-        yield slice(line_end + 2, end)
-        start = end + 2
+
+    response: Response
+    ending: Ending = "no answer"
+    head: float = 0
+    parts: list[Arrival] = field(default_factory=list)
+    size: int = 0
+    seconds: float = 0
+
+    @property
+    def body(self) -> bytes:
+        """The body."""
+        return b"".join(part.data for part in self.parts)
+
+
+def ask(
+    port: int,
+    path: str,
+    method: str = "GET",
+    *,
+    version: str = "1.1",
+    timeout: float = 10,
+    headers: str = "",
+) -> Exchange:
+    """Send one request to 127.0.0.1 and return what came of it; see :func:`receive`."""
+    exchange = Exchange(Response(method))
+    began = time.monotonic()
+    try:
+        with closing(receive(port, path, method, timeout, version, headers)) as arrivals:
+            for arrival in arrivals:
+                take(arrival, exchange)
+        exchange.response.end()
+        ended(exchange, "cut")
+    except TimeoutError:
+        ended(exchange, "no end")
+    except ConnectionError:
+        ended(exchange, "reset")
+    except MalformedResponse:
+        exchange.ending = "malformed"
+    exchange.seconds = time.monotonic() - began
+    return exchange
+
+
+def take(arrival: Arrival, exchange: Exchange) -> None:
+    """Add what arrived to an exchange.
+
+    :raises MalformedResponse: when it is no HTTP.
+    """
+    begun = exchange.response.framing
+    data = b"".join(part.data for part in exchange.response.feed(arrival.data))
+    if exchange.response.framing and not begun:
+        exchange.head = arrival.seconds
+    if data:
+        exchange.parts.append(Arrival(arrival.seconds, data))
+        exchange.size += len(data)
+
+
+def ended(exchange: Exchange, otherwise: Ending) -> None:
+    """Set how an exchange ended: completely, without an answer, or otherwise."""
+    if exchange.response.complete:
+        exchange.ending = "complete"
+    else:
+        exchange.ending = otherwise if exchange.response.framing else "no answer"
 
 
 def body_arrivals(arrivals: Iterable[Arrival]) -> list[Arrival]:
@@ -85,16 +151,10 @@ def body_arrivals(arrivals: Iterable[Arrival]) -> list[Arrival]:
     :returns: when each part of the body arrived; a ``recv`` that brought none of it is left out.
     :raises ValueError: when the response was cut.
     """
-    arrivals = list(arrivals)
-    response = b"".join(arrival.data for arrival in arrivals)
-    in_body = bytearray(len(response))
-    for span in body_spans(response):
-        in_body[span] = b"\1" * (span.stop - span.start)
-    parts = []
-    start = 0
-    for seconds, data in arrivals:
-        part = bytes(compress(data, in_body[start : start + len(data)]))
-        start += len(data)
-        if part:
-            parts.append(Arrival(seconds, part))
-    return parts
+    exchange = Exchange(Response())
+    for arrival in arrivals:
+        take(arrival, exchange)
+    exchange.response.end()
+    if not exchange.response.complete:
+        raise ValueError("the response was cut")
+    return exchange.parts

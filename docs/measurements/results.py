@@ -1,7 +1,7 @@
-"""Where the recorded results are, and how they are written."""
+"""Where the recorded results are, and how they are read and written."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -15,3 +15,31 @@ def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
     """
     with file.open("w", encoding="utf-8", newline="") as table:
         csv.writer(table, lineterminator="\n").writerows(rows)
+
+
+def recorded(name: str) -> list[dict[str, str]]:
+    """Return the rows of a recorded table, each by the names of its columns.
+
+    :param name: of the file in :data:`RESULTS`, without its ending.
+    """
+    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def update(
+    file: Path, row: Mapping[str, object], *, key: Sequence[str], order: Sequence[Sequence[str]]
+) -> None:
+    """Put a row into a table in place of the one with the same key.
+
+    :param file: a file in :data:`RESULTS`; it is made where there is none.
+    :param row: the new row, by the names of its columns.
+    :param key: the columns that tell rows apart.
+    :param order: the keys that the table may have, in their order. Other rows are dropped.
+    """
+    rows: dict[tuple[object, ...], Mapping[str, object]] = {}
+    for each in [*(recorded(file.stem) if file.exists() else []), row]:
+        rows[tuple(each[name] for name in key)] = each
+    kept = [rows[tuple(wanted)] for wanted in order if tuple(wanted) in rows]
+    longest = max(kept, key=lambda each: len(each))
+    columns = list(dict.fromkeys([*longest, *(name for each in kept for name in each)]))
+    write(file, [columns, *([each.get(name, "") for name in columns] for each in kept)])

@@ -1,0 +1,139 @@
+"""Start a server or a proxy on a free port, wait until it answers, and end it by its id."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from docs._blocks.page import ROOT
+from docs.measurements.recorder import ask
+
+READY = 20  # seconds that a program may take to answer
+ENDING = 10  # seconds that it may take to end
+
+
+class NotStartedError(RuntimeError):
+    """A program ended, or did not answer in time."""
+
+
+class Events:
+    """What the measured app wrote down.
+
+    :param file: where it does.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def of(self, request: str) -> list[tuple[float, str]]:
+        """Return the events of a request, each with its time on the monotonic clock.
+
+        :param request: the ``?id=`` of the request.
+        """
+        events = []
+        for line in self.file.read_text("utf-8").splitlines():
+            seconds, owner, event = line.split(" ", 2)
+            if owner == request:
+                events.append((float(seconds), event))
+        return events
+
+    def wait(self, request: str, event: str, timeout: float) -> float | None:
+        """Wait for an event of a request and return its time, or nothing if it does not come."""
+        end = time.monotonic() + timeout
+        while True:
+            for seconds, found in self.of(request):
+                if found.startswith(event):
+                    return seconds
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
+
+
+@contextmanager
+def event_log() -> Iterator[Events]:
+    """Make the file to which the app of a server writes its events."""
+    with TemporaryDirectory(prefix="events-") as folder:
+        file = Path(folder, "events")
+        file.touch()
+        Path(folder).chmod(0o755)
+        file.chmod(0o666)  # some servers change their user
+        yield Events(file)
+
+
+def new_id() -> str:
+    """Return an id by which to find the events of a request."""
+    return uuid4().hex[:8]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a program that was started here, and all that it started."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(process.pid, ending)
+        with suppress(subprocess.TimeoutExpired):  # then the next signal is stronger
+            process.wait(ENDING)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[str]) -> None:
+    """Ask a program for ``/ping`` until it answers with 200.
+
+    :raises NotStartedError: when it ends first, or does not answer in time.
+    """
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise NotStartedError(f"it ended with exit status {process.returncode}")
+        try:
+            if ask(port, "/ping", timeout=5).response.status == 200:
+                return
+        except OSError:
+            pass  # not listening yet
+        time.sleep(0.05)
+    raise NotStartedError(f"no answer after {READY} s")
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    port: int,
+    events: Events,
+    *,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program that listens on a port until the block ends.
+
+    :param command: the program and its arguments.
+    :param port: where it will listen.
+    :param events: where the measured app writes, if it is served.
+    :param settings: what its environment has beside this one's.
+    :raises NotStartedError: with the last lines of what it printed, when it does not answer.
+    """
+    own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
+    log = events.file.with_name(f"log-{port}")
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | own | dict(settings or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        try:
+            wait_until_ready(port, process)
+        except NotStartedError as error:
+            last = " ".join(log.read_text("utf-8", "replace").split()[-40:])
+            raise NotStartedError(f"{error}: {last}") from None
+        yield process
+    finally:
+        end(process)

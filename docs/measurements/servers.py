@@ -1,0 +1,213 @@
+"""Measure what each server does with a stream.
+
+``python -m docs.measurements.servers`` asks them all and writes ``results/servers.csv``;
+with names of servers it asks only those, and keeps the other rows.
+"""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from docs._blocks.page import ROOT
+from docs._blocks.servers import free_port
+from docs.measurements.processes import NotStartedError, event_log, running
+from docs.measurements.questions import QUICK, Cells, Target, answers
+from docs.measurements.results import RESULTS, recorded, update
+
+SERVERS_CSV = RESULTS / "servers.csv"
+APP = "docs.measurements.app:app"
+INSTALLING = 300  # seconds that making an environment may take
+
+
+class Server(NamedTuple):
+    """A server, and how it is started here.
+
+    :param name: what the guide calls it.
+    :param command: what starts it, where what stands in braces is filled in.
+    :param packages: what it is made of, on the Python registry.
+    :param python: the interpreter that it needs, where that is another than this one.
+    """
+
+    name: str
+    command: str
+    packages: tuple[str, ...]
+    python: str = ""
+
+
+GUNICORN = f"gunicorn {APP} -b 127.0.0.1:{{port}} --no-control-socket -w 1"
+UWSGI = f"--module {APP} --master --processes 1 --threads 8 --enable-threads --die-on-term"
+WAITRESS = "waitress-serve --listen=127.0.0.1:{port} --threads=8"
+GEVENT = (
+    "from gevent import monkey; monkey.patch_all(); "
+    "from gevent.pywsgi import WSGIServer; from docs.measurements.app import app; "
+    "WSGIServer(('127.0.0.1', {port}), app, log=None).serve_forever()"
+)
+MOD_WSGI = (
+    "mod_wsgi-express start-server --application-type module docs.measurements.app "
+    "--callable-object app --host 127.0.0.1 --port {port} --processes 1 --threads 8 "
+    "--server-root {folder}/httpd --working-directory {root} --python-path {root} "
+    "--startup-log --log-to-terminal {user}"
+)
+
+SERVERS = [
+    Server("flask run", f"flask --app {APP} run -p {{port}}", ("werkzeug",)),
+    Server("flask run --debug", f"flask --app {APP} run -p {{port}} --debug", ("werkzeug",)),
+    Server("gunicorn sync", GUNICORN, ("gunicorn",)),
+    Server("gunicorn gthread", f"{GUNICORN} -k gthread --threads 8", ("gunicorn",)),
+    Server("gunicorn gevent", f"{GUNICORN} -k gevent", ("gunicorn", "gevent")),
+    Server("waitress", f"{WAITRESS} {APP}", ("waitress",)),
+    Server("uWSGI http-socket", f"uwsgi --http-socket 127.0.0.1:{{port}} {UWSGI}", ("pyuwsgi",)),
+    Server("uWSGI http", f"uwsgi --http 127.0.0.1:{{port}} {UWSGI}", ("pyuwsgi",)),
+    Server(
+        "Granian",
+        "granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
+        f"--blocking-threads 8 {APP}",
+        ("granian",),
+    ),
+    Server("cheroot", f"cheroot {APP} --bind 127.0.0.1:{{port}}", ("cheroot",)),
+    Server("gevent.pywsgi", f'python -c "{GEVENT}"', ("gevent",)),
+    Server(
+        "uvicorn with a2wsgi",
+        "uvicorn docs.measurements.asgi:app --port {port}",
+        ("uvicorn", "a2wsgi"),
+    ),
+    Server("hypercorn", f"hypercorn wsgi:{APP} -b 127.0.0.1:{{port}}", ("hypercorn",)),
+    # It embeds a shared libpython that other users can read: Debian's own.
+    Server("mod_wsgi-express", MOD_WSGI, ("mod_wsgi",), python="/usr/bin/python3"),
+]
+
+
+def environment(server: Server, folder: Path) -> Path:
+    """Return the folder that has the programs of a server, made for it if it needs its own.
+
+    :raises NotStartedError: when what it needs cannot be installed.
+    """
+    if not server.python:
+        return Path(sys.executable).parent
+    packages = [*server.packages, f"flask=={version('flask')}"]
+    commands = [
+        [server.python, "-m", "venv", str(folder / "environment")],
+        [f"{folder}/environment/bin/pip", "install", "-q", "--no-cache-dir", *packages],
+    ]
+    for command in commands:
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALLING)
+        except (OSError, subprocess.SubprocessError) as error:
+            output = str(getattr(error, "stderr", None) or error).split()
+            raise NotStartedError(f"cannot be installed: {' '.join(output[-30:])}") from error
+    return folder / "environment" / "bin"
+
+
+def versions(server: Server, programs: Path) -> str:
+    """Return what a server is made of, with versions.
+
+    :raises NotStartedError: when a part is not installed.
+    """
+    ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    command = [str(programs / "python"), "-c", ask, *server.packages]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        raise NotStartedError(f"not installed: {', '.join(server.packages)}")
+    pairs = zip(server.packages, found.stdout.split(), strict=True)
+    return ", ".join(f"{package} {number}" for package, number in pairs)
+
+
+def command(server: Server, port: int, folder: Path, options: str = "") -> list[str]:
+    """Return the command that starts a server with the measured app.
+
+    :param port: where it is to listen.
+    :param folder: an empty folder that it may use.
+    :param options: further options.
+    :raises NotStartedError: when what it needs cannot be installed.
+    """
+    user = "--user www-data --group www-data" if os.geteuid() == 0 else ""
+    settings = {"port": port, "folder": folder, "root": ROOT, "user": user}
+    # waitress wants its options before the app
+    text = server.command.replace(WAITRESS, f"{WAITRESS} {options}")
+    text = text if text != server.command else f"{text} {options}"
+    program, *arguments = shlex.split(text.format(**settings))
+    return [str(environment(server, folder) / program), *arguments]
+
+
+class Served(NamedTuple):
+    """A server or proxy that is up: what to ask, its process, and what it is made of."""
+
+    target: Target
+    process: subprocess.Popen[str]
+    versions: str
+
+
+@contextmanager
+def serve(server: Server, options: str = "") -> Iterator[Served]:
+    """Run a server with the measured app until the block ends.
+
+    :param server: which one.
+    :param options: further options of its command.
+    :raises NotStartedError: when it is not installed, or does not answer.
+    """
+    with event_log() as events, TemporaryDirectory(prefix="server-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        port = free_port()
+        start = command(server, port, folder, options)
+        made_of = versions(server, Path(start[0]).parent)
+        with running(start, port, events) as process:
+            yield Served(Target(port, events, [process.pid]), process, made_of)
+
+
+def measured_on(*packages: str) -> Cells:
+    """Return what every row of results has: versions, those of further packages too, the date."""
+    names = (*packages, "flask", "werkzeug")
+    cells: Cells = {name: version(name) for name in names}
+    return cells | {"python": platform.python_version(), "date": date.today().isoformat()}
+
+
+def row(server: Server) -> Cells:
+    """Measure one server."""
+    cells: Cells = {"server": server.name, "command": server.command}
+    try:
+        with serve(server) as served:
+            cells |= {"versions": served.versions} | answers(served.target)
+    except NotStartedError as error:
+        cells["not measured"] = str(error)
+    return cells | measured_on()
+
+
+def differences(name: str) -> dict[str, tuple[str, str]]:
+    """Ask a server again what is quick to ask, and return where it differs from the record.
+
+    :param name: of the server.
+    :returns: for each column that differs, what was recorded and what came now.
+    """
+    server = next(each for each in SERVERS if each.name == name)
+    before = next(each for each in recorded("servers") if each["server"] == name)
+    with serve(server) as served:
+        now = answers(served.target, QUICK)
+    return {
+        column: (before[column], str(cell))
+        for column, cell in now.items()
+        if before[column] != str(cell)
+    }
+
+
+def main(names: list[str]) -> None:
+    """Measure the named servers, or all, and write their rows."""
+    for server in SERVERS:
+        if not names or server.name in names:
+            print(server.name, flush=True)
+            update(
+                SERVERS_CSV, row(server), key=["server"], order=[[each.name] for each in SERVERS]
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
