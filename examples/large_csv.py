@@ -55,13 +55,13 @@ def csv_lines(
 
     :param header: the name of each column.
     :param rows: the cells of each row. ``None`` becomes an empty cell.
-    :param spreadsheet: begin with a byte order mark, and neutralise formulas.
+    :param spreadsheet: begin with a byte order mark, and neutralise formulas, in the header too.
     :param end_marker: end with a line that counts the rows.
     """
     to_line = csv.writer(Line()).writerow
     if spreadsheet:
         yield BYTE_ORDER_MARK
-    yield to_line(header)
+    yield to_line(map(neutralise, header) if spreadsheet else header)
     count = 0
     for row in rows:
         yield to_line(map(neutralise, row) if spreadsheet else row)

@@ -2,12 +2,13 @@
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil.integration.pytest import SybilItem
 
 from docs._blocks.page import ROOT
-from docs._blocks.proof import Place, unproved
+from docs._blocks.proof import Place, Reading, literal_blocks, unproved
 from docs._blocks.reading import in_order
 from docs._blocks.servers import LeftOut
 
@@ -23,7 +24,14 @@ def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
 
 
 class EveryBlockRan(pytest.Item):
-    """Hold what Sphinx shows against what ran, for every page of the run."""
+    """Hold what Sphinx shows against what ran, for every page of the run.
+
+    :param reading: Sphinx, which began when the tests were found.
+    """
+
+    def __init__(self, *, reading: Reading, **named: Any) -> None:
+        super().__init__(**named)
+        self.reading = reading
 
     def runtest(self) -> None:
         """Fail with a line for each block that was never run, or that no reader sees."""
@@ -38,7 +46,7 @@ class EveryBlockRan(pytest.Item):
                     ran.add((str(item.path), line))
                     if item.stash[OUTCOME] == "failed":
                         red.add((str(item.path), line))
-        wrong = unproved(files, ran, red)
+        wrong = unproved(literal_blocks(self.reading.doctrees(), files), ran, red)
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
 
@@ -62,8 +70,10 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         ordered += blocks
     items[:] = ordered
     if by_file and not session.config.option.keyword:
-        proof = EveryBlockRan.from_parent(session, name="every block that Sphinx shows was run")
-        items.append(proof)
+        reading = Reading()
+        session.config.add_cleanup(reading.close)
+        name = "every block that Sphinx shows was run"
+        items.append(EveryBlockRan.from_parent(session, name=name, reading=reading))
 
 
 @pytest.hookimpl(wrapper=True)

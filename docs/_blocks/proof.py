@@ -16,22 +16,35 @@ from docs._blocks.page import ROOT
 Place = tuple[str, int]
 
 
-def doctrees() -> Iterator[nodes.document]:
-    """Read every page with Sphinx and yield what it made of each.
+class Reading:
+    """Sphinx reading every page, in a process that goes on beside the tests."""
 
-    :raises RuntimeError: when Sphinx cannot read the pages.
-    """
-    docs = ROOT / "docs"
-    with TemporaryDirectory(prefix="doctrees-") as folder:
-        trees = f"{folder}/doctrees"
-        command = ["-m", "sphinx", "-q", "-b", "dummy", "-d", trees, str(docs), f"{folder}/out"]
-        built = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-        if built.returncode:
-            raise RuntimeError(f"Sphinx could not read the pages:\n{built.stderr}")
-        for tree in Path(trees).rglob("*.doctree"):
+    def __init__(self) -> None:
+        self.folder = TemporaryDirectory(prefix="doctrees-")
+        trees = ["-d", f"{self.folder.name}/doctrees"]
+        pages = [str(ROOT / "docs"), f"{self.folder.name}/out"]
+        self.errors = Path(self.folder.name, "errors")
+        with self.errors.open("w") as errors:
+            command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *trees, *pages]
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+
+    def doctrees(self) -> Iterator[nodes.document]:
+        """Wait until all is read, and yield what Sphinx made of each page.
+
+        :raises RuntimeError: when Sphinx cannot read the pages.
+        """
+        if self.process.wait():
+            raise RuntimeError(f"Sphinx could not read the pages:\n{self.errors.read_text()}")
+        for tree in Path(self.folder.name, "doctrees").rglob("*.doctree"):
             with tree.open("rb") as file:
                 document: nodes.document = load(file)
             yield document
+
+    def close(self) -> None:
+        """End the process, if it goes on, and remove what it made."""
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
 
 
 def docstring_line(file: Path, name: str, text: str) -> int:
@@ -69,14 +82,15 @@ def first_line(block: nodes.Element) -> str:
     return block.astext().strip().partition("\n")[0]
 
 
-def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
+def literal_blocks(documents: Iterable[nodes.document], files: Iterable[Path]) -> dict[Place, str]:
     """Return every block of code that Sphinx shows from some files, with its first line.
 
+    :param documents: what Sphinx made of each page.
     :param files: pages, and modules whose docstrings stand on pages.
     """
     wanted = {str(file) for file in files}
     shown: dict[Place, str] = {}
-    for document in doctrees():
+    for document in documents:
         for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
             for block in document.findall(kind):
                 where = place(block)
@@ -86,14 +100,13 @@ def literal_blocks(files: Iterable[Path]) -> dict[Place, str]:
     return shown
 
 
-def unproved(files: Iterable[Path], ran: set[Place], red: set[Place]) -> list[str]:
+def unproved(shown: dict[Place, str], ran: set[Place], red: set[Place]) -> list[str]:
     """Name each block that readers see and that was not run, and each that ran unseen.
 
-    :param files: the pages and modules that the suite read.
+    :param shown: where the blocks stand that readers see, and the first line of each.
     :param ran: where the blocks stand that ran.
     :param red: where those of them stand that failed, and so were named already.
     """
-    shown = literal_blocks(files)
     never = [f"{file}:{line}: never run: {shown[file, line]}" for file, line in shown.keys() - ran]
     unseen = [
         f"{file}:{line}: run, but no reader sees it"
