@@ -479,7 +479,7 @@ def origin_form(url: str) -> str:
     """
     parts = urlsplit(url)
     path, query = (quote(part, safe="/%:@!$&'()*+,;=~?") for part in (parts.path, parts.query))
-    return (path or "/") + (f"?{query}" if query else "")
+    return f"/{path.removeprefix('/')}" + (f"?{query}" if query else "")
 
 
 def exchange(connection: socket.socket, request: bytes, watch: Watch) -> None:
@@ -508,17 +508,26 @@ def exchange(connection: socket.socket, request: bytes, watch: Watch) -> None:
         at = watch.seconds()
     if closed == "closed":
         response.end()
+    watch.end(*ending_of(response, watch.options, closed if came else ""), at)
+
+
+def ending_of(response: Response, options: Options, closed: str) -> tuple[str, str]:
+    """Return how a response ended, and what says so.
+
+    :param closed: how the connection ended; empty when not a byte had come before that.
+    """
     _, complete, where = FRAMINGS[response.framing or ""]
+    if not closed:
+        return "no answer", "the connection ended without a byte"
     if not response.complete:
-        watch.end("cut short" if came else "no answer", f"the connection {closed} {where}", at)
-    elif response.framing == "close":
-        watch.end("ended by closing", complete, at)
-    elif response.excess:
-        watch.end("malformed", f"{amount(response.excess)} came after the end", at)
-    elif response.framing == "chunked" and watch.options.version == "1.0":
-        watch.end("malformed", "an answer to HTTP/1.0 can have no chunks", at)
-    else:
-        watch.end("complete", complete, at)
+        return "cut short", f"the connection {closed} {where}"
+    if response.framing == "close":
+        return "ended by closing", complete
+    if response.excess:
+        return "malformed", f"{amount(response.excess)} came after the end"
+    if response.framing == "chunked" and options.version == "1.0":
+        return "malformed", "an answer to HTTP/1.0 can have no chunks"
+    return "complete", complete
 
 
 def receive(connection: socket.socket, left: float) -> bytes:
@@ -696,12 +705,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--head", action="store_true", help="ask with HEAD")
     add("--http1.0", action="store_true", dest="old", help="ask with HTTP/1.0")
     add("--gzip", action="store_true", help="accept gzip, as browsers do")
-    add("-H", dest="headers", type=read_header, action="append", metavar="HEADER", help="send it")
+    add("-H", type=read_header, action="append", metavar="HEADER", help="send 'Name: value' too")
     add("--abort-after", type=int, default=0, metavar="N", help="leave after N chunks")
-    add("--timeout", type=read_seconds, default=30.0, metavar="SECONDS", help="wait for 30, or so")
+    add("--timeout", type=read_seconds, default=30.0, metavar="SECONDS", help="30 by default")
     add("--json", action="store_true", help="print one JSON object and nothing else")
     given = parser.parse_args(arguments)
-    headers = [*(given.headers or []), *[("Accept-Encoding", "gzip")] * given.gzip]
+    headers = [*(given.H or []), *[("Accept-Encoding", "gzip")] * given.gzip]
     method, version = "HEAD" if given.head else "GET", "1.0" if given.old else "1.1"
     options = Options(method, version, tuple(headers), given.abort_after, given.timeout)
     show = str if given.json else say

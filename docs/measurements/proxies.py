@@ -4,6 +4,7 @@
 with names of proxies it asks only those, and keeps the other rows.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -192,11 +193,21 @@ def version_of(proxy: Proxy) -> str:
     :raises NotStartedError: when it is not installed.
     """
     program, *options = proxy.program.version.split()
-    if not shutil.which(program):
-        raise NotStartedError(f"{program} is not installed")
-    printed = subprocess.run([program, *options], capture_output=True, text=True)
+    printed = subprocess.run([find(program), *options], capture_output=True, text=True)
     found = re.search(r"\d+\.\d+[\w.]*", printed.stdout + printed.stderr)
     return f"{program} {found[0] if found else 'of no version'}"
+
+
+def find(program: str) -> str:
+    """Return the path of a program.
+
+    :raises NotStartedError: when it is not installed.
+    """
+    # Debian's servers are where only root looks
+    found = shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    if not found:
+        raise NotStartedError(f"{program} is not installed")
+    return found
 
 
 @contextmanager
@@ -223,11 +234,11 @@ def serve(proxy: Proxy, upstream_settings: str = "") -> Iterator[Served]:
             "upstream_settings": f"{proxy.upstream} {upstream_settings}",
         }
         file.write_text(proxy.program.configuration.format(**values), "utf-8")
-        start = shlex.split(proxy.program.command.format(**values))
+        program, *arguments = shlex.split(proxy.program.command.format(**values))
         home = {"HOME": name, "STREAM_ACCEL": proxy.accel}
         with (
             running(command(BEHIND, upstream, folder), upstream, events, settings=home) as app,
-            running(start, port, events, settings=home) as process,
+            running([find(program), *arguments], port, events, settings=home) as process,
         ):
             accept = f"Accept-Encoding: {proxy.accept}\r\n" if proxy.accept else ""
             target = Target(port, events, [app.pid, process.pid], accept)

@@ -93,7 +93,26 @@ FRAMING = {
 
 EMPTY = {"complete": GOOD.format("empty"), "500": BAD.format("500")}
 
-HEAD = {"complete": GOOD.format("fine"), "500": BAD.format("500")}
+HEAD = {
+    "complete": GOOD.format("fine"),
+    "complete, and more bytes": BAD.format("sends a body"),
+    "500": BAD.format("500"),
+}
+
+#: What became of a header that belongs to the server.
+HOP = {
+    "dropped": GOOD.format("dropped"),
+    "sent": "sent",
+    "sent 2 times": BAD.format("sent twice"),
+    "500": BAD.format("500"),
+    "cut": BAD.format("body lost"),
+}
+
+#: What follows the bytes that were promised, when there are more.
+EXCESS = {
+    "complete, 5 bytes": GOOD.format("dropped"),
+    "complete, 5 bytes and more": BAD.format("sent"),
+}
 
 PIECES = [
     Column("Small pieces", "small pieces", ARRIVAL),
@@ -130,11 +149,39 @@ class Table(NamedTuple):
     :param source: the recorded results that it is made from.
     :param columns: its columns.
     :param only: which rows it has.
+    :param join: makes one row of several.
     """
 
     source: str
     columns: list[Column]
     only: Callable[[Row], object] = bool
+    join: Callable[[list[Row]], list[Row]] = list
+
+
+def named_in(source: str) -> Callable[[Row], bool]:
+    """Return what finds the events of the programs that some results are about.
+
+    :param source: the results, whose first column has the names.
+    """
+    return lambda row: row["program"] in {next(iter(each.values())) for each in recorded(source)}
+
+
+def by_program(events: list[Row]) -> list[Row]:
+    """Return one row for each program, with what became of the stream at each event."""
+    programs: dict[str, dict[str, str]] = {}
+    for row in events:
+        program = programs.setdefault(row["program"], {"program": row["program"]})
+        program |= {row["event"]: row["the stream"], "options": row["options"]}
+    return list(programs.values())
+
+
+#: What a limit of one second does to a stream.
+LIMITS = [
+    Column("Setting", "options", form=LITERAL),
+    Column("The stream", "event", LIMITED),
+    Column("ended", "the stream", ENDED),
+    Column("after", "after, seconds", form=SECONDS),
+]
 
 
 TABLES = {
@@ -142,16 +189,48 @@ TABLES = {
         "servers",
         [
             SERVER,
-            PIECES[0],
-            Column("Framing", "framing HTTP/1.1", FRAMING),
             FAILURES[0],
             FAILURES[2],
-            DEPARTURES[0],
+            Column("Client leaves", "client leaves, busy", NOTICED),
+            Column("HEAD", "HEAD", HEAD),
+            Column("Framing", "framing HTTP/1.1", FRAMING),
+        ],
+    ),
+    "servers_rules": Table(
+        "servers",
+        [
+            SERVER,
+            Column("Headers leave", "headers"),
+            Column("Empty stream", "empty stream", EMPTY),
+            Column("Bytes past the length", "promises 5 of 10", EXCESS),
+            Column("``Connection``", "Connection: keep-alive", HOP),
+            Column("``Transfer-Encoding``", "Transfer-Encoding: chunked", HOP),
         ],
     ),
     "servers_failures": Table("servers", [SERVER, *FAILURES]),
     "servers_departures": Table("servers", [SERVER, *DEPARTURES]),
     "servers_slow": Table("servers", [SERVER, *SLOW]),
+    "servers_shutdown": Table(
+        "timeouts",
+        [
+            Column("Server", "program"),
+            Column("SIGTERM", "SIGTERM", ENDED),
+            Column("and time is up", "SIGTERM, short grace", ENDED),
+            Column("SIGHUP", "SIGHUP", ENDED),
+        ],
+        only=named_in("servers"),
+        join=by_program,
+    ),
+    "servers_timeouts": Table(
+        "timeouts",
+        [
+            Column("Server", "program"),
+            Column("Setting", "options", form=LITERAL),
+            *(Column(f"The stream {words}", event, ENDED) for event, words in LIMITED.items()),
+        ],
+        only=lambda row: row["event"] in LIMITED and named_in("servers")(row),
+        join=by_program,
+    ),
     "servers_versions": Table(
         "servers",
         [SERVER, Column("Measured", "versions"), Column("Python", "python"), Column("On", "date")],
@@ -167,15 +246,7 @@ TABLES = {
         ],
     ),
     "proxies_timeouts": Table(
-        "timeouts",
-        [
-            Column("Proxy", "program"),
-            Column("Setting", "options", form=LITERAL),
-            Column("The stream", "event", LIMITED),
-            Column("ended", "the stream", ENDED),
-            Column("after", "after, seconds", form=SECONDS),
-        ],
-        only=lambda row: row["program"] in {each["proxy"] for each in recorded("proxies")},
+        "timeouts", [Column("Proxy", "program"), *LIMITS], only=named_in("proxies")
     ),
     "proxies_departures": Table("proxies", [PROXY, *DEPARTURES]),
     # What is compressed takes no room, so those rows say nothing here.
@@ -195,12 +266,18 @@ TABLES = {
         [PROXY, Column("Asks the app with", "asks the app with"), FAILURES[0], FAILURES[2]],
         only=lambda row: not COMPRESSES(row["proxy"]),
     ),
+    "middleware_arrivals": Table(
+        "middleware",
+        [Column("Around the app", "around"), PIECES[0], Column("What becomes of the body", "body")],
+        only=lambda row: row["around"] != "nothing",
+    ),
+    "proxies_arrivals": Table("proxies", [PROXY, *PIECES]),
 }
 
 
 def rows_of(table: Table) -> list[list[str]]:
     """Return the rows of a table, its headings first."""
-    rows = [row for row in recorded(table.source) if table.only(row)]
+    rows = table.join([row for row in recorded(table.source) if table.only(row)])
     headings = [column.heading for column in table.columns]
     return [headings, *([column.cell(row) for column in table.columns] for row in rows)]
 
