@@ -32,6 +32,7 @@ nitpicky = True
 # How the tables of recorded results mark a cell; guide.css gives each its colour.
 rst_prolog = "\n".join(f".. role:: {mark}" for mark in ("good", "bad", "silent"))
 highlight_language = "python"
+smartquotes_action = "qe"  # quotes and dots; the dashes of --debug stay two
 lexer_classes["haproxy"] = lexer_classes["none"]  # which Pygments does not know
 
 # References: an inventory holds the names we link to, so that no build needs the network

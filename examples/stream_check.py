@@ -380,8 +380,7 @@ class Watch:
 #: What to try next, by how the response ended.
 ADVICE = {
     "no answer": "Look whether the server runs, at this port, and whether it is http or https.",
-    "malformed": "Look for an app that sets Content-Length or Transfer-Encoding itself, or for"
-    " another program at this port.",
+    "malformed": "Look what listens there, and whether the app sets headers of the framing.",
     "cut short": "Read the server's log: the app raised, a worker was ended, or a proxy gave up.",
     "ended by closing": "Ask with HTTP/1.1, or let the body end with an end marker.",
     "stopped at the time limit": "Leave an endless stream with --abort-after 3, or give a slow"
