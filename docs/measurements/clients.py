@@ -1,8 +1,8 @@
 """Measure which clients can tell a download that was cut from one that is complete.
 
 ``python -m docs.measurements.clients`` ends responses in every way, lets each client read them,
-and writes ``results/clients.csv`` and ``results/clients_table.csv``. No app takes part: what
-arrives is what a server, a proxy or a network can leave behind.
+and writes ``results/clients.csv``. No app takes part: what arrives is what a server, a proxy or
+a network can leave behind.
 """
 
 import json
@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -38,10 +38,9 @@ import urllib3
 
 from docs.measurements.processes import NotStartedError, end
 from docs.measurements.recorder import RESET
-from docs.measurements.results import RESULTS, recorded, write
+from docs.measurements.results import RESULTS, write
 
 CLIENTS_CSV = RESULTS / "clients.csv"
-TABLE = RESULTS / "clients_table.csv"
 
 PATIENCE = 10  # seconds that a client may wait
 BROWSING = 120  # seconds that the browser may take for all it is asked
@@ -603,44 +602,12 @@ def measure() -> Iterator[Row]:
             yield row(f"Chromium, {way}", call, take, made_of(BROWSER))
 
 
-#: For a column of the table, the endings that it stands for.
-COLUMNS = {
-    "Chunked, cut after a chunk": ("chunked, cut after a chunk",),
-    "Chunked, cut inside one": ("chunked, cut inside a chunk",),
-    "Content-Length, cut": ("length, cut",),
-    "Neither, cut": ("close, cut", "HTTP/1.0 close, cut", "close, gzip, cut"),
-    "Reset": ("chunked, reset", "length, reset", "close, reset"),
-    "Chunked, error trailer": ("chunked, ended with an error trailer",),
-}
-
-
-def shown(outcomes: Iterable[str]) -> str:
-    """Return how the table shows what a client took from endings of one kind."""
-    verdicts = [outcome.rpartition(",")[0] for outcome in outcomes]
-    if "complete" in verdicts:
-        return ":silent:`looks complete`"
-    if "error no load event" in verdicts:
-        return ":silent:`shown, no error`"
-    return f":good:`{verdicts[0].removeprefix('error ')}`"
-
-
-def table(rows: Iterable[Mapping[str, str]]) -> Iterator[Sequence[str]]:
-    """Yield what a page shows of the recorded rows, the header first."""
-    yield "Client", *COLUMNS
-    for row in rows:
-        if row.get("not measured"):
-            yield row["client"], "not measured", *[""] * (len(COLUMNS) - 1)
-        else:
-            yield row["client"], *(shown(map(row.__getitem__, each)) for each in COLUMNS.values())
-
-
 def main() -> None:
-    """Measure all clients, and write their rows and the table."""
+    """Measure all clients, and write their rows."""
     os.environ["no_proxy"] = "127.0.0.1"  # what is asked here stays on this machine
     rows = list(measure())
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write(CLIENTS_CSV, [columns, *([row.get(name, "") for name in columns] for row in rows)])
-    write(TABLE, table(recorded(CLIENTS_CSV.stem)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure what middleware, extensions and hooks around the app do with its streams.
 
 ``python -m docs.measurements.middleware`` puts each around the measured app, serves it with
-gunicorn's threads, and writes ``results/middleware.csv`` and ``results/middleware_table.csv``;
+gunicorn's threads, and writes ``results/middleware.csv``;
 with names it measures only those, and keeps the other rows. It is also the module that is
 served: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` has around it.
 """
@@ -9,7 +9,7 @@ served: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` ha
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -48,16 +48,14 @@ from docs.measurements.questions import (
     framings,
     heads,
 )
-from docs.measurements.results import RESULTS, recorded, update, write
+from docs.measurements.results import RESULTS, update
 from docs.measurements.servers import APP, SERVERS, command, measured_on
 
 MIDDLEWARE = RESULTS / "middleware.csv"
-TABLE = RESULTS / "middleware_table.csv"
 
 GTHREAD = next(server for server in SERVERS if server.name == "gunicorn gthread")
 SERVER = GTHREAD._replace(command=GTHREAD.command.replace(APP, "docs.measurements.middleware:app"))
 AT_ONCE = 6  # how many are measured side by side; each mostly waits
-SOON = 5  # pieces that a stream may make before it notices that its client has left
 
 #: What Chromium sends.
 BROWSER = "gzip, deflate, br, zstd"
@@ -271,55 +269,13 @@ def row(around: Around) -> Cells:
     return cells | {"versions": made_of, "behind": SERVER.name} | measured_on(*SERVER.packages)
 
 
-#: For the answers to a question, how the table shows them.
-ARRIVED = {"as made": ":good:`as made`", "all at the end": ":bad:`all at the end`"}
-FAILED = {"cut": ":good:`visible`", "500": ":good:`500`", "silent": ":silent:`looks complete`"}
-
-
-def noticed(cells: Mapping[str, str]) -> str:
-    """Return how the table shows whether a stream noticed that its client had left."""
-    if cells["client leaves, busy"] == "never":
-        return ":bad:`never noticed`"
-    late = int(cells["busy, pieces"]) > SOON
-    return ":bad:`noticed late`" if late else ":good:`noticed`"
-
-
-def table(rows: Iterable[Mapping[str, str]]) -> Iterator[Sequence[str]]:
-    """Yield what a page shows of the recorded rows, the header first.
-
-    :raises KeyError: when a stream failed in a way that has no words here.
-    """
-    yield (
-        "Around the app",
-        "Pieces",
-        "Error in mid-stream",
-        "Client leaves a busy stream",
-        "``call_on_close``",
-    )
-    for cells in rows:
-        if cells.get("not measured"):
-            yield cells["around"], "not measured", "", "", ""
-            continue
-        arrived = {cells["small pieces"], cells["large pieces"]}
-        same = arrived.pop() if len(arrived) == 1 else ""
-        always = cells["call_on_close"] == cells["call_on_close after an error"] == "yes"
-        yield (
-            cells["around"],
-            ARRIVED.get(same, ":bad:`in bursts`"),
-            FAILED[cells["error midway HTTP/1.1"]],
-            noticed(cells),
-            ":good:`runs`" if always else ":bad:`not after an error`",
-        )
-
-
 def main(names: Sequence[str]) -> None:
-    """Measure the named things around the app, or all, and write their rows and the table."""
+    """Measure the named things around the app, or all, and write their rows."""
     chosen = [around for around in AROUND if not names or around.name in names]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for cells in pool.map(row, chosen):
             print(cells["around"], flush=True)
             update(MIDDLEWARE, cells, key=["around"], order=[[name] for name in NAMES])
-    write(TABLE, table(recorded(MIDDLEWARE.stem)))
 
 
 if __name__ == "__main__":

@@ -288,7 +288,7 @@ TABLES = {
     ),
     "middleware_arrivals": Table(
         "middleware",
-        [Column("Around the app", "around"), PIECES[0], Column("What becomes of the body", "body")],
+        [Column("Around the app", "around"), PIECES[0]],
         only=lambda row: row["around"] != "nothing",
     ),
     "proxies_arrivals": Table("proxies", [PROXY, *PIECES]),
