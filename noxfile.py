@@ -12,6 +12,7 @@ DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
 MEASUREMENTS = [
     "arrivals",
     "lifecycle",
+    "leak",
     "servers",
     "proxies",
     "middleware",
