@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 from docs._blocks.servers import Servers
-from docs._blocks.servers import free_port as free_port  # docs/measurements/ takes it from here
 
 ROOT = Path(__file__).parents[2]
 

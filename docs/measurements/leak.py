@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 from flask import Flask, Response, g, request, stream_with_context
 
-from docs._blocks.page import free_port
+from docs._blocks.servers import free_port
 from docs.measurements.lifecycle import FLASKS, environment, recorded_version
 from docs.measurements.processes import Events, event_log, running
 from docs.measurements.recorder import receive
