@@ -2,18 +2,16 @@
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sybil.integration.pytest import SybilItem
 
-from docs._blocks.page import ROOT
 from docs._blocks.proof import Place, Reading, literal_blocks, unproved
 from docs._blocks.reading import in_order
 from docs._blocks.servers import LeftOut
 
-OUTCOME = pytest.StashKey[str]()
-LEFT_OUT = pytest.StashKey[list[str]]()
+#: What a report says beside its outcome: where the block stands, and why it was left out.
+PLACE, REASON = "place", "reason"
 
 
 def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
@@ -23,41 +21,66 @@ def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
         yield from path.rglob("*.rst") if path.is_dir() else [path]
 
 
-class EveryBlockRan(pytest.Item):
+class EveryBlockRan:
     """Hold what Sphinx shows against what ran, for every page of the run.
 
-    :param reading: Sphinx, which began when the tests were found.
+    Reports come from this process, or from those among which pytest-xdist shares the pages.
     """
 
-    def __init__(self, *, reading: Reading, **named: Any) -> None:
-        super().__init__(**named)
-        self.reading = reading
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self.ran: set[Place] = set()
+        self.red: set[Place] = set()
+        self.left_out: list[str] = []
+        self.wrong: list[str] = []
 
-    def runtest(self) -> None:
-        """Fail with a line for each block that was never run, or that no reader sees."""
-        ran: set[Place] = set()
-        red: set[Place] = set()
-        files = set(pages_asked_for(self.config))
-        for item in self.session.items:
-            if isinstance(item, SybilItem):
-                files.add(item.path)
-                if OUTCOME in item.stash:
-                    line = item.example.region.lexemes.get("block", item.example.line)
-                    ran.add((str(item.path), line))
-                    if item.stash[OUTCOME] == "failed":
-                        red.add((str(item.path), line))
-        wrong = unproved(literal_blocks(self.reading.doctrees(), files), ran, red)
-        if wrong:
-            pytest.fail("\n".join(wrong), pytrace=False)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember which blocks ran, whatever came of it, and which were left out."""
+        found = dict(report.user_properties)
+        if PLACE in found:
+            file, line = found[PLACE]
+            self.ran.add((file, line))
+            if report.failed:
+                self.red.add((file, line))
+        if REASON in found:
+            self.left_out.append(found[REASON])
 
-    def reportinfo(self) -> tuple[Path, None, str]:
-        """Name the proof in reports."""
-        return ROOT / "docs", None, self.name
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the run for a block that was never run, or that no reader sees."""
+        if self.ran and not session.config.option.keyword:
+            files = {*pages_asked_for(session.config), *(Path(file) for file, _ in self.ran)}
+            shown = literal_blocks(self.reading.doctrees(), files)
+            self.wrong = unproved(shown, self.ran, self.red)
+            if self.wrong:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self.reading.close()
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
+        """Say what the proof found, and name each block that was left out with what it needs."""
+        if config.option.keyword:
+            terminalreporter.write_line("With -k, nothing proved that every block was run.")
+        elif self.wrong:
+            terminalreporter.section("the pages are not what was run", red=True)
+            terminalreporter.write_line("\n".join(self.wrong), red=True)
+        elif self.ran:
+            terminalreporter.write_line("Every block that Sphinx shows was run, or is named below.")
+        if self.left_out:
+            terminalreporter.section("left out on this machine")
+            terminalreporter.write_line("\n".join(self.left_out))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the proof, in the process that sees all reports."""
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.pluginmanager.register(EveryBlockRan())
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Put each page in the order in which it runs, and the proof at the end."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each page in the order in which it runs."""
     ordered: list[pytest.Item] = []
     by_file: dict[Path, list[SybilItem]] = {}
     for item in items:
@@ -69,44 +92,23 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         blocks: list[SybilItem] = in_order(page, lambda item: item.example)
         ordered += blocks
     items[:] = ordered
-    if by_file and not session.config.option.keyword:
-        reading = Reading()
-        session.config.add_cleanup(reading.close)
-        name = "every block that Sphinx shows was run"
-        items.append(EveryBlockRan.from_parent(session, name=name, reading=reading))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember which blocks ran, whatever came of it."""
+    """Let the report of a block say where it stands, and why it was left out."""
     cause = call.excinfo.value if call.excinfo else None  # pytest is about to replace it
     report = yield
-    if call.when == "call":
+    if call.when == "call" and isinstance(item, SybilItem):
+        line = item.example.region.lexemes.get("block", item.example.line)
+        report.user_properties.append((PLACE, (str(item.path), line)))
         if isinstance(cause, LeftOut):
-            item.config.stash[LEFT_OUT].append(str(cause))
+            report.user_properties.append((REASON, str(cause)))
         elif report.skipped:
             report.outcome, report.longrepr = (
                 "failed",
                 f"{item.nodeid}: a block may not skip itself",
             )
-        item.stash[OUTCOME] = report.outcome
     return report
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin the list of blocks that this machine cannot run."""
-    config.stash[LEFT_OUT] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Name each block that was left out, and the package that it needs."""
-    if config.option.keyword:
-        terminalreporter.write_line("With -k, nothing proved that every block was run.")
-    left_out = config.stash[LEFT_OUT]
-    if left_out:
-        terminalreporter.section("left out on this machine")
-        terminalreporter.write_line("\n".join(left_out))

@@ -119,6 +119,8 @@ class Taken(dict[str, str]):
 
 TAKEN = Taken({"": ""})
 
+LEAVE = {"at once": "at once", "with the first piece": "with a piece"}
+
 #: What became of a header that belongs to the server.
 HOP = {
     "dropped": GOOD.format("dropped"),
@@ -220,7 +222,7 @@ TABLES = {
         "servers",
         [
             SERVER,
-            Column("Headers leave", "headers"),
+            Column("Headers leave", "headers", LEAVE),
             Column("Empty stream", "empty stream", EMPTY),
             Column("Bytes past the length", "promises 5 of 10", EXCESS),
             Column("``Connection``", "Connection: keep-alive", HOP),
