@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from wsgiref.util import setup_testing_defaults
@@ -49,7 +50,7 @@ MOST_MOMENTS = 4096
 #: and what follows the end is awaited for LINGER.
 QUICK, LONG, LINGER = 0.1, 0.5, 0.5
 
-STATUS_LINE = re.compile(rb"HTTP/(\d\.\d) (\d{3})(?: .*)?")
+STATUS_LINE = re.compile(rb"HTTP/(\d\.\d) ([1-9]\d\d)(?: .*)?")
 HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?")
 
@@ -75,7 +76,37 @@ class Part(NamedTuple):
 
 
 class Response:
-    """A response to one HTTP/1 request, read from its bytes as they arrive.
+    r"""A response to one HTTP/1 request, read from its bytes as they arrive.
+
+    >>> head = b"HTTP/1.1 200 OK\r\n"
+    >>> chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    >>> response = Response()
+    >>> response.feed(chunked + b"3\r\none\r\n3;name=value\r\nt")
+    [Part(chunk=1, data=b'one'), Part(chunk=2, data=b't')]
+    >>> response.feed(b"wo\r\n0\r\nRows: 2\r\n\r\n"), response.complete
+    ([Part(chunk=2, data=b'wo')], True)
+    >>> for wire in [
+    ...     b"SSH-2.0-OpenSSH_9.2\r\n",
+    ...     b"HTTP/1.1 000 OK\r\n",
+    ...     head + b"no header\r\n\r\n",
+    ...     head + b"Name: value\r\n" * 1000,
+    ...     head + b"Name: " + b"x" * 20_000,
+    ...     head + b"Content-Length: ten\r\n\r\n",
+    ...     chunked + b"ten\r\n",
+    ...     chunked + b"3\r\nfour\r\n",
+    ... ]:
+    ...     try:
+    ...         Response().feed(wire)
+    ...     except MalformedResponse as error:
+    ...         print(error)
+    not HTTP: it begins with b'SSH-2.0-OpenSSH_9.2\r\n'
+    not a status line: b'HTTP/1.1 000 OK'
+    not a header: b'no header'
+    more than 200 headers
+    a line of more than 16384 bytes
+    Content-Length is 'ten'
+    not the size of a chunk: b'ten'
+    chunk 1 is longer than it said
 
     :param method: what was asked with; the answer to ``HEAD`` has no body.
     """
@@ -127,7 +158,8 @@ class Response:
         if self._method == "HEAD" or status in (204, 304):
             self.framing = "none"
         elif codings:
-            self.framing = "chunked" if codings.endswith("chunked") else "close"
+            last = codings.split(",")[-1].strip()
+            self.framing = "chunked" if last == "chunked" else "close"
         elif length:
             if not re.fullmatch("[0-9]{1,18}", length):
                 raise MalformedResponse(f"Content-Length is {length[:60]!r}")
@@ -455,13 +487,7 @@ def check(url: str, options: Options = PLAIN, show: Callable[[str], object] = st
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     watch = Watch(f"{parts.scheme}://{authority}{path}", options, show)
     try:
-        with ExitStack() as stack:
-            connection = socket.create_connection((parts.hostname, port), options.timeout)
-            stack.enter_context(connection)
-            if parts.scheme == "https":
-                wrap = ssl.create_default_context().wrap_socket
-                name = parts.hostname
-                connection = stack.enter_context(wrap(connection, server_hostname=name))
+        with connect(parts.hostname, port, parts.scheme == "https", options.timeout) as connection:
             exchange(connection, "\r\n".join([*lines, "", ""]).encode(), watch)
     except KeyboardInterrupt:
         watch.end("left as asked", "by Ctrl-C")
@@ -479,6 +505,34 @@ def origin_form(url: str) -> str:
     parts = urlsplit(url)
     path, query = (quote(part, safe="/%:@!$&'()*+,;=~?") for part in (parts.path, parts.query))
     return f"/{path.removeprefix('/')}" + (f"?{query}" if query else "")
+
+
+def connect(host: str, port: int, tls: bool, limit: float) -> socket.socket:
+    """Open a connection, in a thread: a resolver knows no time limit, nor do many addresses.
+
+    :param limit: the seconds that this may take.
+    :raises OSError: when there is no connection.
+    """
+    opened: SimpleQueue[socket.socket | Exception] = SimpleQueue()
+
+    def connect_in_thread() -> None:
+        try:
+            connection = socket.create_connection((host, port), limit)
+            if tls:
+                wrap = ssl.create_default_context().wrap_socket
+                connection = wrap(connection, server_hostname=host)
+            opened.put(connection)
+        except Exception as error:
+            opened.put(error)
+
+    threading.Thread(target=connect_in_thread, daemon=True).start()
+    try:
+        found = opened.get(timeout=limit)
+    except Empty:
+        raise TimeoutError(f"no connection within {limit:g} s") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def exchange(connection: socket.socket, request: bytes, watch: Watch) -> None:
@@ -599,7 +653,23 @@ def check_app(
 
 
 def call_app(app: Callable[..., Iterable[bytes]], path: str, watch: Watch) -> None:
-    """Call an app as a server does, and let a watch see what it gives."""
+    """Call an app as a server does, and let a watch see what it gives.
+
+    >>> def seen(app):
+    ...     watch = Watch("an app", Options(headers=(("Accept", "text/csv"),)), str)
+    ...     call_app(app, "/", watch)
+    ...     return watch.finish().reason
+    >>> seen(lambda environ, start_response: [])
+    'RuntimeError: start_response was not called'
+    >>> seen(lambda environ, start_response: start_response("200 OK", []) and ["text"])
+    'TypeError: an item is str, not bytes'
+    >>> def late(environ, start_response):
+    ...     write = start_response("200 OK", [])
+    ...     write(b"text")
+    ...     start_response("500 Oh", [], (ValueError, ValueError("too late"), None))
+    >>> seen(late)
+    'ValueError: too late'
+    """
     method = watch.options.method
     environ = {"REQUEST_METHOD": method, "SERVER_PROTOCOL": f"HTTP/{watch.options.version}"}
     environ["PATH_INFO"], _, environ["QUERY_STRING"] = path.partition("?")

@@ -36,12 +36,12 @@ class EveryBlockRan:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember which blocks ran, whatever came of it, and which were left out."""
-        found = dict(report.user_properties)
+        found = {name: str(value) for name, value in report.user_properties}
         if PLACE in found:
-            file, line = found[PLACE]
-            self.ran.add((file, line))
+            file, _, line = found[PLACE].rpartition(":")
+            self.ran.add((file, int(line)))
             if report.failed:
-                self.red.add((file, line))
+                self.red.add((file, int(line)))
         if REASON in found:
             self.left_out.append(found[REASON])
 
@@ -103,7 +103,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and isinstance(item, SybilItem):
         line = item.example.region.lexemes.get("block", item.example.line)
-        report.user_properties.append((PLACE, (str(item.path), line)))
+        report.user_properties.append((PLACE, f"{item.path}:{line}"))
         if isinstance(cause, LeftOut):
             report.user_properties.append((REASON, str(cause)))
         elif report.skipped:
