@@ -85,6 +85,8 @@ class Response:
     [Part(chunk=1, data=b'one'), Part(chunk=2, data=b't')]
     >>> response.feed(b"wo\r\n0\r\nRows: 2\r\n\r\n"), response.complete
     ([Part(chunk=2, data=b'wo')], True)
+    >>> response.feed(b"three"), response.excess
+    ([], 5)
     >>> for wire in [
     ...     b"SSH-2.0-OpenSSH_9.2\r\n",
     ...     b"HTTP/1.1 000 OK\r\n",
