@@ -87,6 +87,8 @@ class Response:
     ([Part(chunk=2, data=b'wo')], True)
     >>> response.feed(b"three"), response.excess
     ([], 5)
+    >>> Response().feed(head + b"Transfer-Encoding: xchunked\r\n\r\nall of it")
+    [Part(chunk=1, data=b'all of it')]
     >>> for wire in [
     ...     b"SSH-2.0-OpenSSH_9.2\r\n",
     ...     b"HTTP/1.1 000 OK\r\n",

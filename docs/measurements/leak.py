@@ -1,7 +1,7 @@
 """Record what an abandoned stream leaves on the thread that served it (pallets/flask#6123).
 
 ``python -m docs.measurements.leak`` makes a virtual environment for each version of Flask, asks
-each server in it, and writes ``results/lifecycle_leak*.csv``. It needs the network.
+each server in it, and writes ``results/lifecycle_leak.csv``. It needs the network.
 The servers that it starts import this module too, for its app.
 """
 
@@ -406,7 +406,12 @@ def recorded_leaks(*, flask: str) -> list[dict[str, str]]:
 
 
 def leak_cell(row: dict[str, str]) -> str:
-    """Return how many later requests were not torn down, marked as good or bad."""
+    """Return how many later requests were not torn down, marked as good or bad.
+
+    A stream that was read to its end was not abandoned, and shows nothing.
+    """
+    if row["generator"] == "read to its end":
+        return row["generator"]
     mark = "good" if row["not_torn_down"] == "0" else "bad"
     return f":{mark}:`{row['not_torn_down']} of {row['later']}`"
 
@@ -436,12 +441,16 @@ def leak_table() -> Iterator[list[str]]:
             yield [f"{variant.name}{which}".replace("close()", "``close()``"), *line]
 
 
+def derived() -> dict[str, Iterable[Iterable[object]]]:
+    """Return the table that a page shows, by name, as the recorded rows give it."""
+    return {"lifecycle_leak_table": leak_table()}
+
+
 def main() -> None:
-    """Measure every server on every version, and write the rows and the table."""
+    """Measure every server on every version, and write the rows."""
     with event_log() as events:
         rows = [row for flask in FLASKS for row in measure_version(flask, events)]
     write(RESULTS / "lifecycle_leak.csv", [COLUMNS, *rows])
-    write(RESULTS / "lifecycle_leak_table.csv", leak_table())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 It records too which database connections are open while the stream runs, and which after it.
 
 ``python -m docs.measurements.lifecycle`` makes a virtual environment for each version,
-records in it, and writes ``results/lifecycle*.csv``. It needs the network.
+records in it, and writes ``results/lifecycle.csv`` and ``results/lifecycle_resources.csv``.
+It needs the network.
 """
 
 import json
@@ -579,25 +580,25 @@ def released_table(columns: Iterable[Settings]) -> Iterator[list[object]]:
         yield [name, *(marked(cell, GOOD_AFTERWARDS) for cell in cells)]
 
 
-def write_tables() -> None:
-    """Write the tables that the pages show."""
+def derived() -> dict[str, Iterable[Iterable[object]]]:
+    """Return the tables that the pages show, by name, as the recorded rows give them."""
     columns = agreeing()
     named = [(each, each) for each in columns]
-    for scenario in SCENARIOS:
-        write(RESULTS / f"lifecycle_{scenario}.csv", order_table(scenario, named))
     wrapped = [(f"Flask {', '.join(each.flasks)}", each) for each in columns if each.wrapped]
-    write(RESULTS / "lifecycle_orders.csv", order_table("complete", wrapped))
-    write(RESULTS / "lifecycle_open.csv", open_table(columns))
-    write(RESULTS / "lifecycle_released.csv", released_table(columns))
+    return {
+        **{f"lifecycle_{scenario}": order_table(scenario, named) for scenario in SCENARIOS},
+        "lifecycle_orders": order_table("complete", wrapped),
+        "lifecycle_open": open_table(columns),
+        "lifecycle_released": released_table(columns),
+    }
 
 
 def main() -> None:
-    """Record on every version, and write the rows and the tables."""
+    """Record on every version, and write the rows."""
     rows = [record_version(flask) for flask in FLASKS]
     write(RESULTS / "lifecycle.csv", [Row._fields, *(row for orders, _ in rows for row in orders)])
     resources = [row for _, found in rows for row in found]
     write(RESULTS / "lifecycle_resources.csv", [ResourceRow._fields, *resources])
-    write_tables()
 
 
 if __name__ == "__main__":

@@ -17,13 +17,22 @@ def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
         csv.writer(table, lineterminator="\n").writerows(rows)
 
 
+def written(name: str) -> list[list[str]]:
+    """Return a table as it is, the names of its columns first.
+
+    :param name: of the file in :data:`RESULTS`, without its ending.
+    """
+    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+        return list(csv.reader(table))
+
+
 def recorded(name: str) -> list[dict[str, str]]:
     """Return the rows of a recorded table, each by the names of its columns.
 
     :param name: of the file in :data:`RESULTS`, without its ending.
     """
-    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table))
+    columns, *rows = written(name)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def update(

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from docs.measurements.results import RESULTS, recorded, write
+from docs.measurements import arrivals, leak, lifecycle
+from docs.measurements.results import RESULTS, recorded, write, written
 
 Row = Mapping[str, str]
 
@@ -314,19 +315,25 @@ def rows_of(table: Table) -> list[list[str]]:
     return [headings, *([column.cell(row) for column in table.columns] for row in rows)]
 
 
+def derived() -> dict[str, list[list[str]]]:
+    """Return every table that a page shows, by name, as the recorded rows give it."""
+    own = {name: rows_of(table) for name, table in TABLES.items()}
+    tables = own | arrivals.derived() | lifecycle.derived() | leak.derived()
+    return {
+        name: [["" if cell is None else str(cell) for cell in row] for row in rows]
+        for name, rows in tables.items()
+    }
+
+
 def stale() -> list[str]:
     """Return the names of the tables that are not what the recorded results would give today."""
-    return [
-        name
-        for name, table in TABLES.items()
-        if [list(row.values()) for row in recorded(name)] != rows_of(table)[1:]
-    ]
+    return [name for name, rows in derived().items() if written(name) != rows]
 
 
 def main() -> None:
     """Make all tables."""
-    for name, table in TABLES.items():
-        write(RESULTS / f"{name}.csv", rows_of(table))
+    for name, rows in derived().items():
+        write(RESULTS / f"{name}.csv", rows)
 
 
 if __name__ == "__main__":
