@@ -26,6 +26,9 @@ PATIENCE = 15  # seconds that an answer may take
 LEAVING = 1.0  # seconds after which a client leaves, if it was sent nothing by then
 MEGABYTE = 1_000_000
 
+#: The answer of a machine without curl.
+NO_CURL = "curl is not installed"
+
 #: The answers to one question: the names of columns, and what goes into them.
 Cells = dict[str, str | float]
 
@@ -173,7 +176,7 @@ def curl(target: Target, path: str) -> str:
     """Return the exit status of curl, which is 0 when it takes a download for complete."""
     program = shutil.which("curl")
     if not program:
-        return "curl is not installed"
+        return NO_CURL
     headers = [f"-H{line}" for line in target.headers.splitlines()]
     address = f"http://127.0.0.1:{target.port}{path}"
     command = [program, "-s", "-o", "-", "--max-time", str(PATIENCE), *headers, address]

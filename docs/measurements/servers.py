@@ -20,7 +20,7 @@ from typing import NamedTuple
 from docs._blocks.page import ROOT
 from docs._blocks.servers import free_port
 from docs.measurements.processes import NotStartedError, event_log, running
-from docs.measurements.questions import QUICK, Cells, Target, answers
+from docs.measurements.questions import NO_CURL, QUICK, Cells, Target, answers
 from docs.measurements.results import RESULTS, recorded, update
 
 SERVERS_CSV = RESULTS / "servers.csv"
@@ -195,7 +195,7 @@ def differences(name: str) -> dict[str, tuple[str, str]]:
     return {
         column: (before[column], str(cell))
         for column, cell in now.items()
-        if before[column] != str(cell)
+        if cell not in (before[column], NO_CURL)
     }
 
 
