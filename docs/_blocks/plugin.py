@@ -1,5 +1,6 @@
 """What pytest is told beside the blocks: their order, and the proof at the end."""
 
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -74,6 +75,8 @@ class EveryBlockRan:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the proof, in the process that sees all reports."""
+    # A shell lets what it runs in the background ignore CTRL+C, and so would all servers.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.pluginmanager.register(EveryBlockRan())
 
