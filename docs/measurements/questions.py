@@ -320,9 +320,10 @@ def hop_by_hop(target: Target) -> Cells:
         if b"".join(part.data for part in answer.parts()) != b"0123456789":
             return "corrupt body" if answer.ending == "complete" else answer.ending
         sent = [found for key, found in answer.response.headers if key == name.lower()]
-        return (
-            f"sent {len(sent)} times" if len(sent) > 1 else "sent" if value in sent else "dropped"
-        )
+        if len(sent) > 1:
+            return f"sent {len(sent)} times"
+        # The one Transfer-Encoding of a response is the server's own.
+        return "sent" if name == "Connection" and value in sent else "dropped"
 
     return {
         "Connection: keep-alive": outcome("Connection", "keep-alive"),
