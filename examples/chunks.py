@@ -1,46 +1,76 @@
 """Join the small pieces of a stream into chunks worth sending, and start it before it is sent."""
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from io import BytesIO, StringIO
+from typing import Any, TypeVar
 
-#: Characters in a chunk: 32 KiB of ASCII.
-SIZE = 32 * 1024
+Piece = TypeVar("Piece", str, bytes)
+Chunk = TypeVar("Chunk")
+
+#: Characters or bytes in a chunk: 64 KiB.
+SIZE = 64 * 1024
+
+#: Seconds after which a chunk is sent that is not full yet.
+SECONDS = 0.25
 
 
 def join_chunks(
-    pieces: Iterator[str], size: int = SIZE, until: str | None = None
-) -> Generator[str, None, None]:
-    """Join text into chunks of at least a size; the last one holds what is left.
+    pieces: Iterable[Piece],
+    size: int = SIZE,
+    *,
+    seconds: float = SECONDS,
+    until: Piece | None = None,
+) -> Generator[bytes, None, None]:
+    """Join text or bytes into chunks of at least a size; the last one holds what is left.
 
-    Nothing is held beside the chunk that is being joined.
+    Nothing is held beside the chunk that is being joined, and text is encoded once a chunk, as
+    UTF-8. A piece that comes when the time is up is sent with what is held, so a source that is
+    slower than that sends each piece at once. What was held when the source falls silent waits
+    for its next piece.
 
-    >>> list(join_chunks(iter(["ab", "cd", "ef"]), size=3))
-    ['abcd', 'ef']
-    >>> list(join_chunks(iter(["<p>", "</head>", "a", "b"]), until="</head>"))
-    ['<p></head>', 'ab']
+    >>> list(join_chunks(["ab", "cd", "ef"], size=3))
+    [b'abcd', b'ef']
+    >>> list(join_chunks(["ab", "cd", "ef"], seconds=0))
+    [b'ab', b'cd', b'ef']
+    >>> list(join_chunks(["<p>", "</head>", "a", "b"], until="</head>"))
+    [b'<p></head>', b'ab']
 
-    :param pieces: the text, in pieces of any size. It is closed when this generator is.
-    :param size: the number of characters from which a chunk is sent.
-    :param until: the first chunk is sent sooner, when a piece has this text in it.
+    :param pieces: text or bytes, in pieces of any size. It is closed when this generator is.
+    :param size: the number of characters or bytes from which a chunk is sent.
+    :param seconds: how long after the chunk before it a chunk is sent that has not that size.
+    :param until: the first chunk is sent sooner, with the piece that has this in it. Every piece
+        has the empty string in it, so with that the first one is sent at once.
     """
-    held: list[str] = []
-    length = 0
+    now = time.monotonic
+    held: Any = None  # a file in memory, of text or of bytes as the pieces are
+    length, due = 0, now() + seconds
     try:
         for piece in pieces:
-            held.append(piece)
-            length += len(piece)
-            if length >= size or (until is not None and until in piece):
-                yield "".join(held)
-                held.clear()
-                length, until = 0, None
-        if held:
-            yield "".join(held)
+            if held is None:
+                held = StringIO() if isinstance(piece, str) else BytesIO()
+                write = held.write
+            length += write(piece)
+            if length >= size or now() >= due or (until is not None and until in piece):
+                if not length:
+                    continue
+                yield encoded(held.getvalue())
+                held = None
+                length, due, until = 0, now() + seconds, None
+        if length:
+            yield encoded(held.getvalue())
     finally:
         if hasattr(pieces, "close"):
             pieces.close()
 
 
-def prime(chunks: Generator[str, None, None]) -> Iterator[str]:
+def encoded(chunk: str | bytes) -> bytes:
+    """Return a chunk as bytes."""
+    return chunk.encode() if isinstance(chunk, str) else chunk
+
+
+def prime(chunks: Generator[Chunk, None, None]) -> Iterator[Chunk]:
     """Make the first chunk now, so that what fails before it fails in the view.
 
     The stream that comes back closes the one it was given, even if it is never iterated,
@@ -53,7 +83,7 @@ def prime(chunks: Generator[str, None, None]) -> Iterator[str]:
     :raises Exception: whatever the stream raises before its first chunk.
     """
 
-    def resume() -> Iterator[str]:
+    def resume() -> Iterator[Any]:
         with closing(chunks):
             first = next(chunks, None)
             yield ""  # stops here until the server asks for the first chunk

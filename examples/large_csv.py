@@ -1,73 +1,67 @@
 """Export a table of any size as CSV.
 
-Rows come from a cursor and leave in chunks, so memory stays flat.
+Lines come from one of several sources and leave in chunks, so memory stays flat.
 What fails before the first chunk is an error page, not a broken file.
 """
 
-import csv
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from importlib import import_module
 
 from flask import Flask, Response, abort, request
 
 from examples.chunks import join_chunks, prime
-from examples.rows import Flight, iter_all_rows, load_flights
+from examples.csv_text import BYTE_ORDER_MARK, Block, csv_text
+from examples.rows import Flight, load_flights
 
 app = Flask(__name__)
 app.cli.add_command(load_flights)
 
-#: What tells Excel that a file is UTF-8.
-BYTE_ORDER_MARK = "\ufeff"
-
-#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
-#: which in many countries is not the comma (OWASP, "CSV Injection").
-FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
-
-
-class Line:
-    """A file for ``csv.writer`` that keeps nothing: ``writerow`` returns its line."""
-
-    def write(self, line: str) -> str:
-        """Return the line that the writer made."""
-        return line
+#: The sources of lines, modules of :mod:`examples.sources`. The environment variable
+#: ``FLASK_CSV_SOURCE`` names the one in use.
+SOURCES = ("cursor", "arrow", "copy", "format", "cluster")
+app.config["CSV_SOURCE"] = "cursor"
+app.config.from_prefixed_env()
 
 
-def neutralise(cell: object) -> object:
-    """Put an apostrophe before text that a spreadsheet would take for a formula.
+def source(name: str) -> Callable[..., Iterator[Block]]:
+    """Return the function that reads the lines from a source.
 
-    Numbers are left alone, negative ones too.
-
-    >>> neutralise("=1+1"), neutralise("gate;=1+1"), neutralise(-1), neutralise("EWR")
-    ("'=1+1", "gate;'=1+1", -1, 'EWR')
+    :param name: one of :data:`SOURCES`.
+    :raises ValueError: when it is none of them.
+    :raises ImportError: when what the source needs is not installed.
     """
-    return FORMULA_START.sub("'", cell) if isinstance(cell, str) else cell
+    if name not in SOURCES:
+        raise ValueError(f"CSV_SOURCE may be {', '.join(SOURCES)}, not {name!r}")
+    blocks: Callable[..., Iterator[Block]] = import_module(f"examples.sources.{name}").blocks
+    return blocks
 
 
-def csv_lines(
-    header: Iterable[str],
-    rows: Iterable[Iterable[object]],
+source(app.config["CSV_SOURCE"])  # what is wrong with it is an error now, not at a request
+
+
+def csv_file(
+    header: Sequence[str],
+    blocks: Iterable[Block],
     *,
     spreadsheet: bool = False,
     end_marker: bool = False,
-) -> Iterator[str]:
-    """Yield the lines of a CSV file (:rfc:`4180`).
+) -> Iterator[bytes]:
+    """Yield a CSV file (:rfc:`4180`) in pieces.
 
     :param header: the name of each column.
-    :param rows: the cells of each row. ``None`` becomes an empty cell.
-    :param spreadsheet: begin with a byte order mark, and neutralise formulas, in the header too.
+    :param blocks: its lines.
+    :param spreadsheet: begin with a byte order mark, and neutralise formulas in the header.
     :param end_marker: end with a line that counts the rows.
     """
-    to_line = csv.writer(Line()).writerow
     if spreadsheet:
-        yield BYTE_ORDER_MARK
-    yield to_line(map(neutralise, header) if spreadsheet else header)
+        yield BYTE_ORDER_MARK.encode()
+    yield csv_text([header], spreadsheet=spreadsheet)
     count = 0
-    for row in rows:
-        yield to_line(map(neutralise, row) if spreadsheet else row)
-        count += 1
+    for block in blocks:
+        yield block.text
+        count += block.rows
     if end_marker:
-        yield to_line([f"# end of export: {count} rows"])
+        yield csv_text([[f"# end of export: {count} rows"]])
 
 
 def flag(name: str, value: str) -> bool:
@@ -81,21 +75,34 @@ def flag(name: str, value: str) -> bool:
     return given == value
 
 
+def chosen_columns() -> Sequence[str]:
+    """Return the columns that ``?columns=`` names, or all.
+
+    A name that is no column, or stands there twice, is a 400 response.
+    """
+    columns = request.args.get("columns", ",".join(Flight._fields)).split(",")
+    if len(set(columns)) < len(columns) or not set(columns) <= set(Flight._fields):
+        abort(400, f"columns may be some of {','.join(Flight._fields)}")
+    return columns
+
+
 @app.get("/large.csv")
 def generate_large_csv() -> Response:
     """Send every flight as ``flights.csv``.
 
+    ``?columns=carrier,flight`` sends these columns alone,
     ``?for=spreadsheet`` makes the file safe to open in a spreadsheet,
     ``?end=marker`` lets a program tell a whole file from a part of it.
     """
+    columns = chosen_columns()
     spreadsheet = flag("for", "spreadsheet")
     end_marker = flag("end", "marker")
+    # Only the csv module writes an empty cell that is alone in its row so that it can be read.
+    blocks = source(app.config["CSV_SOURCE"] if len(columns) > 1 else "cursor")
 
-    def generate() -> Iterator[str]:
-        with closing(iter_all_rows()) as rows:
-            yield from csv_lines(
-                Flight._fields, rows, spreadsheet=spreadsheet, end_marker=end_marker
-            )
+    def generate() -> Generator[bytes, None, None]:
+        lines = blocks(columns, spreadsheet=spreadsheet)
+        yield from csv_file(columns, lines, spreadsheet=spreadsheet, end_marker=end_marker)
 
     response = Response(prime(join_chunks(generate())), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename="flights.csv")

@@ -9,13 +9,13 @@ import gzip
 import io
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, files
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 from zipfile import ZipFile
 
 import click
@@ -68,12 +68,18 @@ TEXT_COLUMNS = {"carrier", "tailnum", "origin", "dest", "time_hour"}
 DEFINITIONS = ", ".join(
     f"{name} {'text' if name in TEXT_COLUMNS else 'integer'}" for name in Flight._fields
 )
-SELECT = f"SELECT {COLUMNS} FROM flights ORDER BY id"
 
 Cell = str | None
+Value = int | str | None
 
 
-def iter_all_rows() -> Generator[Flight, None, None]:
+@overload
+def iter_all_rows() -> Generator[Flight, None, None]: ...
+@overload
+def iter_all_rows(columns: Sequence[str]) -> Generator[tuple[Value, ...], None, None]: ...
+def iter_all_rows(
+    columns: Sequence[str] | None = None,
+) -> Generator[tuple[Value, ...], None, None]:
     """Yield every flight, from a cursor that holds a few rows at a time.
 
     The database is the one that the environment variable ``DATABASE_URL`` names,
@@ -88,15 +94,52 @@ def iter_all_rows() -> Generator[Flight, None, None]:
     ('UA', 1545, 'EWR', 'IAH')
     >>> rows.close()
 
+    :param columns: fields of :class:`Flight`; then a row is a tuple of these alone.
     :raises ValueError: at the first row, when ``DATABASE_URL`` names another kind of database.
     :raises ConnectionError: at the first row, when PostgreSQL cannot be reached.
     :raises sqlite3.Error: at any row, when the SQLite file cannot be read.
     """
+    scheme, location = filled_database()
+    make = Flight._make if columns is None else tuple[Value, ...]
+    select = select_flights(Flight._fields if columns is None else columns)
+    if scheme == "sqlite":
+        with closing(read_sqlite(Path(location))) as connection:
+            yield from map(make, connection.execute(select))
+    else:
+        with (
+            connect_postgresql(location, "iter_all_rows") as server,
+            server.cursor("flights") as cursor,
+        ):
+            cursor.itersize = BATCH
+            yield from map(make, cursor.execute(select))
+
+
+def select_flights(columns: Iterable[str]) -> str:
+    """Return the query for every flight, in the order in which they were loaded.
+
+    :param columns: what to read of each, in SQL.
+    """
+    return f"SELECT {', '.join(columns)} FROM flights ORDER BY id"
+
+
+def filled_database() -> tuple[str, str]:
+    """Return the kind of database in use, and its path or address, with flights in it.
+
+    A database without the table is filled with the flights of January.
+
+    :raises ValueError: when ``DATABASE_URL`` is neither an SQLite file nor PostgreSQL.
+    :raises ConnectionError: when PostgreSQL cannot be reached.
+    """
     scheme, location = database()
     if scheme == "sqlite":
-        yield from iter_sqlite(Path(location))
+        if "flights" not in sqlite_tables(Path(location)):
+            fill_sqlite(Path(location), batches(read_january()))
     else:
-        yield from iter_postgresql(location)
+        with connect_postgresql(location, "filled_database") as connection:
+            found = connection.execute("SELECT to_regclass('flights')").fetchone()
+        if found == (None,):
+            fill_postgresql(location, batches(read_january()))
+    return scheme, location
 
 
 def database() -> tuple[str, str]:
@@ -111,18 +154,6 @@ def database() -> tuple[str, str]:
     if url.startswith(("postgresql://", "postgres://")):
         return "postgresql", url
     raise ValueError("DATABASE_URL must be sqlite:///PATH or start with postgresql://")
-
-
-def iter_sqlite(path: Path) -> Iterator[Flight]:
-    """Yield every flight of an SQLite file, filling it first where there is none.
-
-    :param path: the file.
-    """
-    if "flights" not in sqlite_tables(path):
-        fill_sqlite(path, batches(read_january()))
-    with closing(read_sqlite(path)) as connection:
-        for row in connection.execute(SELECT):
-            yield Flight._make(row)
 
 
 def read_sqlite(path: Path) -> sqlite3.Connection:
@@ -142,21 +173,6 @@ def sqlite_tables(path: Path) -> set[str]:
     with closing(read_sqlite(path)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {name for (name,) in tables}
-
-
-def iter_postgresql(url: str) -> Iterator[Flight]:
-    """Yield every flight of a PostgreSQL database, filling it first where there are none.
-
-    :param url: the address of the database, as libpq reads it.
-    """
-    from psycopg.rows import args_row  # only who has PostgreSQL needs its driver
-
-    with connect_postgresql(url, "iter_all_rows") as connection:
-        if connection.execute("SELECT to_regclass('flights')").fetchone() == (None,):
-            fill_postgresql(url, batches(read_january()))
-        with connection.cursor("flights", row_factory=args_row(Flight)) as cursor:
-            cursor.itersize = BATCH
-            yield from cursor.execute(SELECT)
 
 
 def connect_postgresql(url: str, name: str) -> "Connection":
@@ -251,6 +267,7 @@ def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]]) -> None:
             for batch in batches:
                 for row in batch:
                     copy.write_row(row)
+        cursor.execute("ANALYZE flights")  # or the query sorts all of them before the first
 
 
 def read_january() -> Iterator[list[Cell]]:

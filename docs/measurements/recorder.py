@@ -64,6 +64,47 @@ def receive(
             raise
 
 
+class Drained(NamedTuple):
+    """How long a response took that was thrown away as it came.
+
+    :param first: the seconds until the first byte of the body had come.
+    :param seconds: those until the server closed the connection.
+    :param size: the bytes that came, head and framing too.
+    """
+
+    first: float
+    seconds: float
+    size: int
+
+
+def drain(port: int, path: str, timeout: float = 600) -> Drained:
+    """Send one request to 127.0.0.1 and throw the answer away, as fast as it comes.
+
+    :raises TimeoutError: when nothing came for that many seconds.
+    :raises ValueError: when the answer is no success, or was cut where its framing can tell.
+    """
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    buffer = memoryview(bytearray(1024 * 1024))
+    head, last, size, first = b"", b"", 0, 0.0
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        began = time.monotonic()
+        connection.sendall(request.encode("ascii"))
+        while count := connection.recv_into(buffer):
+            if not first:
+                head += buffer[:count]
+                if not head.endswith(b"\r\n\r\n") and b"\r\n\r\n" in head:
+                    first = time.monotonic() - began
+            size += count
+            last = bytes(buffer[max(0, count - 5) : count]) if count >= 5 else last + buffer[:count]
+        seconds = time.monotonic() - began
+    lines = head.partition(b"\r\n\r\n")[0].lower()
+    cut = b"transfer-encoding: chunked" in lines and not last.endswith(b"0\r\n\r\n")
+    if b" 200 " not in lines.partition(b"\r\n")[0] or cut:
+        status = lines.partition(b"\r\n")[0].decode()
+        raise ValueError(f"{path}: {'cut' if cut else status}")
+    return Drained(first, seconds, size)
+
+
 #: How a response ended: as its framing says, before that, by a reset before that, not at all in
 #: time, without a status line, or in bytes that are no HTTP.
 Ending = Literal["complete", "cut", "reset", "no end", "no answer", "malformed"]

@@ -1,0 +1,58 @@
+"""Write rows as the text of a CSV file (RFC 4180), safe for a spreadsheet where that is asked."""
+
+import csv
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+#: What tells Excel that a file is UTF-8.
+BYTE_ORDER_MARK = "\ufeff"
+
+#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
+#: which in many countries is not the comma (OWASP, "CSV Injection").
+FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
+
+
+class Block(NamedTuple):
+    """Lines of a CSV file that were made together.
+
+    :param text: the lines, in UTF-8, each with its line end.
+    :param rows: how many rows that is.
+    """
+
+    text: bytes
+    rows: int
+
+
+class Line:
+    """A file for ``csv.writer`` that keeps nothing: ``writerow`` returns its line."""
+
+    def write(self, line: str) -> str:
+        """Return the line that the writer made."""
+        return line
+
+
+def neutralise(cell: object) -> object:
+    """Put an apostrophe before text that a spreadsheet would take for a formula.
+
+    Numbers are left alone, negative ones too.
+
+    >>> neutralise("=1+1"), neutralise("gate;=1+1"), neutralise(-1), neutralise("EWR")
+    ("'=1+1", "gate;'=1+1", -1, 'EWR')
+    """
+    return FORMULA_START.sub("'", cell) if isinstance(cell, str) else cell
+
+
+def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> bytes:
+    r"""Return rows as lines of a CSV file.
+
+    >>> csv_text([["UA", 1545, None], ["a,b", "é", "=1+1"]])
+    b'UA,1545,\r\n"a,b",\xc3\xa9,=1+1\r\n'
+
+    :param rows: the cells of each row. ``None`` becomes an empty cell.
+    :param spreadsheet: neutralise formulas.
+    """
+    to_line = csv.writer(Line()).writerow
+    if spreadsheet:
+        rows = (map(neutralise, row) for row in rows)
+    return "".join(map(to_line, rows)).encode()

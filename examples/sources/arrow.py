@@ -1,0 +1,129 @@
+"""Rows as Arrow record batches, as lines by Arrow's CSV writer: needs the group ``arrow``."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as postgresql
+import adbc_driver_sqlite.dbapi as sqlite
+import pyarrow as pa
+from pyarrow import compute, csv
+
+from examples.csv_text import Block, csv_text
+from examples.rows import TEXT_COLUMNS, filled_database, select_flights
+
+#: How much each driver puts into a record batch: rows of SQLite, bytes of PostgreSQL.
+BATCH = {
+    "sqlite": {"adbc.sqlite.query.batch_rows": "1024"},
+    "postgresql": {"adbc.postgresql.batch_size_hint_bytes": "131072"},
+}
+
+#: Lines that end as those of the csv module do. A cell that needs quotes is an error.
+UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", eol="\r\n")
+
+
+def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
+    """Yield the lines of every flight, from SQLite or PostgreSQL.
+
+    :param columns: fields of :class:`examples.rows.Flight`.
+    :param spreadsheet: neutralise formulas.
+    """
+    scheme, location = filled_database()
+    with connect(scheme, location) as connection:
+        yield from read_blocks(connection, scheme, columns, spreadsheet=spreadsheet)
+
+
+@contextmanager
+def connect(scheme: str, location: str) -> Iterator[Any]:
+    """Open a connection that is closed when its ``with`` ends.
+
+    :param scheme: ``sqlite`` or ``postgresql``.
+    :param location: the path of the SQLite file, or the address of PostgreSQL.
+    """
+    if scheme == "sqlite":
+        opened = sqlite.connect(f"{Path(location).resolve().as_uri()}?mode=ro")
+    else:
+        opened = postgresql.connect(location)
+    with closing(opened) as connection:
+        yield connection
+
+
+@contextmanager
+def record_batches(connection: Any, scheme: str, query: str) -> Iterator[pa.RecordBatchReader]:
+    """Run a query whose rows come in record batches, a small one at a time.
+
+    :param connection: from :func:`connect`.
+    :param scheme: ``sqlite`` or ``postgresql``.
+    :param query: in SQL.
+    """
+    with closing(connection.cursor()) as cursor:
+        cursor.adbc_statement.set_options(**BATCH[scheme])
+        cursor.execute(query)
+        with cursor.fetch_record_batch() as batches:
+            yield batches
+
+
+def read_blocks(
+    connection: Any,
+    scheme: str,
+    columns: Sequence[str],
+    *,
+    spreadsheet: bool = False,
+    after: int = 0,
+) -> Iterator[Block]:
+    """Yield the lines of flights.
+
+    :param connection: from :func:`connect`.
+    :param scheme: ``sqlite`` or ``postgresql``.
+    :param columns: fields of :class:`examples.rows.Flight`.
+    :param spreadsheet: neutralise formulas.
+    :param after: how many flights to leave out first.
+    """
+    query = select_flights(columns)
+    if scheme == "sqlite":
+        # An SQLite column may hold anything; the driver takes the types of the first rows. So
+        # the first row is one of the right types, and is left out below.
+        types = ", ".join("''" if name in TEXT_COLUMNS else "0" for name in columns)
+        query = f"SELECT {types} UNION ALL SELECT * FROM ({query} LIMIT -1 OFFSET {after})"
+    with record_batches(connection, scheme, query) as batches:
+        for number, batch in enumerate(batches):
+            flights = batch.slice(1) if scheme == "sqlite" and number == 0 else batch
+            yield Block(batch_text(flights, spreadsheet=spreadsheet), flights.num_rows)
+
+
+def batch_text(batch: pa.RecordBatch, *, spreadsheet: bool = False) -> bytes:
+    r"""Return a record batch as lines of a CSV file.
+
+    >>> batch_text(pa.record_batch({"flight": [1545, None], "dest": ["IAH", "a,b"]}))
+    b'1545,IAH\r\n,"a,b"\r\n'
+
+    :param batch: the rows.
+    :param spreadsheet: neutralise formulas.
+    """
+    if spreadsheet:
+        columns = [neutralise(column) for column in batch.columns]
+        batch = pa.record_batch(columns, names=batch.schema.names)
+    text = BytesIO()
+    try:
+        csv.write_csv(batch, text, UNQUOTED)
+    except pa.ArrowInvalid:  # it would quote every text, and the csv module only what needs it
+        return csv_text(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    return text.getvalue()
+
+
+def neutralise(column: pa.Array) -> pa.Array:
+    """Put an apostrophe before text that a spreadsheet would take for a formula.
+
+    It does to a column what :func:`examples.csv_text.neutralise` does to a cell, for Arrow's
+    regular expressions cannot look around.
+
+    >>> neutralise(pa.array(["=1+1", "gate;=1+1", None])).to_pylist()
+    ["'=1+1", "gate;'=1+1", None]
+    """
+    if not pa.types.is_string(column.type):
+        return column
+    replace = compute.replace_substring_regex
+    column = replace(column, r'([;,"\t\r\n])([=+\-@])', r"\1'\2")
+    return replace(column, r"\A([=+\-@\t\r\n])", r"'\1")
