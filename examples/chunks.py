@@ -13,7 +13,7 @@ Chunk = TypeVar("Chunk")
 SIZE = 64 * 1024
 
 #: Seconds after which a chunk is sent that is not full yet.
-SECONDS = 0.25
+SECONDS = 1.0
 
 
 def join_chunks(

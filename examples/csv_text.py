@@ -8,11 +8,6 @@ from typing import NamedTuple
 #: What tells Excel that a file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
 
-#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
-#: which in many countries is not the comma (OWASP, "CSV Injection").
-FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
-
-
 class Block(NamedTuple):
     """Lines of a CSV file that were made together.
 
@@ -30,6 +25,11 @@ class Line:
     def write(self, line: str) -> str:
         """Return the line that the writer made."""
         return line
+
+
+#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
+#: which in many countries is not the comma (OWASP, "CSV Injection").
+FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 
 
 def neutralise(cell: object) -> object:

@@ -5,10 +5,8 @@
 
 import csv
 import platform
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from statistics import median_low
@@ -16,8 +14,7 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from docs._blocks.servers import free_port
-from docs.measurements.processes import event_log, running
+from docs.measurements.processes import gunicorn
 from docs.measurements.recorder import body_arrivals, receive
 from docs.measurements.results import RESULTS, write
 
@@ -75,16 +72,6 @@ class Row(NamedTuple):
     date: str
 
 
-@contextmanager
-def serve() -> Iterator[int]:
-    """Serve the app of this module with gunicorn's threads, on the port that is returned."""
-    port = free_port()
-    options = f"--bind 127.0.0.1:{port} --worker-class gthread --threads 8 --no-control-socket"
-    command = [sys.executable, "-m", "gunicorn", "docs.measurements.arrivals:app"]
-    with event_log() as events, running([*command, *options.split()], port, events):
-        yield port
-
-
 def measure() -> Iterator[Row]:
     """Fetch the views in turn, several times, and yield a row for each arrival.
 
@@ -92,11 +79,11 @@ def measure() -> Iterator[Row]:
     """
     versions = {name: version(name) for name in ("gunicorn", "flask", "werkzeug")}
     versions |= {"python": platform.python_version(), "date": date.today().isoformat()}
-    with serve() as port:
+    with gunicorn("docs.measurements.arrivals:app") as served:
         for run in range(1, RUNS + 1):
             for view in VIEWS:
                 so_far = 0
-                arrivals = body_arrivals(receive(port, f"/{view}", timeout=PATIENCE))
+                arrivals = body_arrivals(receive(served.port, f"/{view}", timeout=PATIENCE))
                 for chunk, (seconds, data) in enumerate(arrivals, 1):
                     so_far += len(data)
                     yield Row(view, run, chunk, round(seconds, 4), so_far, "gthread", **versions)

@@ -3,14 +3,19 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from uuid import uuid4
 
+import psutil
+
 from docs._blocks.page import ROOT
+from docs._blocks.servers import free_port
 from docs.measurements.recorder import ask
 
 READY = 20  # seconds that a program may take to answer
@@ -81,8 +86,8 @@ def end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
 
 
-def wait_until_ready(port: int, process: subprocess.Popen[str]) -> None:
-    """Ask a program for ``/ping`` until it answers with 200.
+def wait_until_ready(port: int, process: subprocess.Popen[str], path: str, status: int) -> None:
+    """Ask a program for a path until it answers with a status.
 
     :raises NotStartedError: when it ends first, or does not answer in time.
     """
@@ -91,7 +96,7 @@ def wait_until_ready(port: int, process: subprocess.Popen[str]) -> None:
         if process.poll() is not None:
             raise NotStartedError(f"it ended with exit status {process.returncode}")
         try:
-            if ask(port, "/ping", timeout=5).response.status == 200:
+            if ask(port, path, timeout=5).response.status == status:
                 return
         except OSError:
             pass  # not listening yet
@@ -106,6 +111,7 @@ def running(
     events: Events,
     *,
     settings: Mapping[str, str] | None = None,
+    ready: tuple[str, int] = ("/ping", 200),
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a program that listens on a port until the block ends.
 
@@ -113,6 +119,7 @@ def running(
     :param port: where it will listen.
     :param events: where the measured app writes, if it is served.
     :param settings: what its environment has beside this one's.
+    :param ready: the path that it is asked for until it answers, and the status it answers with.
     :raises NotStartedError: with the last lines of what it printed, when it does not answer.
     """
     own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
@@ -130,10 +137,47 @@ def running(
         )
     try:
         try:
-            wait_until_ready(port, process)
+            wait_until_ready(port, process, *ready)
         except NotStartedError as error:
             last = " ".join(log.read_text("utf-8", "replace").split()[-40:])
             raise NotStartedError(f"{error}: {last}") from None
         yield process
     finally:
         end(process)
+
+
+class Gunicorn(NamedTuple):
+    """Gunicorn with one worker, while it runs.
+
+    :param port: where it listens.
+    :param worker: the process that runs the app.
+    """
+
+    port: int
+    worker: psutil.Process
+
+
+@contextmanager
+def gunicorn(
+    app: str,
+    options: str = "-k gthread --threads 8",
+    *,
+    settings: Mapping[str, str] | None = None,
+    ready: tuple[str, int] = ("/ping", 200),
+) -> Iterator[Gunicorn]:
+    """Serve an app with one worker of gunicorn until the block ends.
+
+    :param app: such as ``module:app``.
+    :param options: the worker's class and the like.
+    :param settings: what its environment has beside this one's.
+    :param ready: see :func:`running`.
+    """
+    port = free_port()
+    options = f"{app} -b 127.0.0.1:{port} --no-control-socket -w 1 {options}"
+    command = [sys.executable, "-m", "gunicorn", *options.split()]
+    with (
+        event_log() as events,
+        running(command, port, events, settings=settings, ready=ready) as process,
+    ):
+        (worker,) = psutil.Process(process.pid).children()
+        yield Gunicorn(port, worker)

@@ -92,7 +92,7 @@ def drain(port: int, path: str, timeout: float = 600) -> Drained:
         while count := connection.recv_into(buffer):
             if not first:
                 head += buffer[:count]
-                if not head.endswith(b"\r\n\r\n") and b"\r\n\r\n" in head:
+                if head.partition(b"\r\n\r\n")[2]:
                     first = time.monotonic() - began
             size += count
             last = bytes(buffer[max(0, count - 5) : count]) if count >= 5 else last + buffer[:count]
@@ -183,6 +183,20 @@ def ended(exchange: Exchange, otherwise: Ending) -> None:
         exchange.ending = "complete"
     else:
         exchange.ending = otherwise if exchange.response.framing else "no answer"
+
+
+def first_byte(port: int, path: str, timeout: float = 600) -> float:
+    """Send one request to 127.0.0.1, leave at the first byte of the body, and return its seconds.
+
+    :raises TimeoutError: when nothing came for that many seconds.
+    """
+    exchange = Exchange(Response())
+    with closing(receive(port, path, timeout=timeout)) as arrivals:
+        for arrival in arrivals:
+            take(arrival, exchange)
+            if exchange.parts:
+                break
+    return exchange.parts[0].seconds
 
 
 def body_arrivals(arrivals: Iterable[Arrival]) -> list[Arrival]:

@@ -1,0 +1,106 @@
+"""Measure the ways to send a long page from a template.
+
+``python -m docs.measurements.throughput`` runs this with the rest. It is also the module that is
+served: the example, which is the first way, and the other ways beside it.
+"""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from statistics import median
+from unittest.mock import patch
+
+from flask import Response, render_template, stream_template
+
+from docs.measurements.flights import sqlite_database
+from docs.measurements.processes import gunicorn
+from docs.measurements.recorder import Drained, drain
+from docs.measurements.results import RESULTS, write
+from docs.measurements.servers import measured_on
+from examples import large_page
+from examples.rows import Flight, iter_all_rows
+
+PAGES = RESULTS / "pages.csv"
+
+ROWS = 20_000
+RUNS = 11
+
+#: What the page says of each way, by its path.
+WAYS = {
+    "/my-large-page.html": "joined by size, the head first",
+    "/stream_template": "stream_template",
+    "/enable_buffering": "enable_buffering(5)",
+    "/render_template": "render_template",
+}
+
+app = large_page.app
+template = "large_page.html"
+
+#: Read before the first request, so that the database has no part in what is measured.
+flights: list[Flight] = []
+
+
+def iter_read_rows() -> Iterator[Flight]:
+    """Yield the flights that were read."""
+    yield from flights
+
+
+@app.get("/stream_template")
+def streamed() -> Iterator[str]:
+    """Send each piece of the template as it comes."""
+    return stream_template(template, flights=iter_read_rows())
+
+
+@app.get("/enable_buffering")
+def buffered() -> Response:
+    """Send five pieces at a time, as was the advice for Flask 0.9."""
+    context = {"flights": iter_read_rows()}
+    app.update_template_context(context)
+    stream = app.jinja_env.get_template(template).stream(context)
+    stream.enable_buffering(5)
+    return Response(stream)
+
+
+@app.get("/render_template")
+def rendered() -> str:
+    """Send the page when all of it is rendered."""
+    return render_template(template, flights=iter_read_rows())
+
+
+@app.get("/ping")
+def ping() -> str:
+    """Answer at once, which tells that the server is ready."""
+    return "pong"
+
+
+def read_flights() -> None:
+    """Read the flights, and let the example take them in place of its cursor."""
+    flights.extend(islice(iter_all_rows(), ROWS))
+    patch.object(large_page, "iter_all_rows", iter_read_rows).start()
+
+
+if "STREAM_PAGES" in os.environ:
+    read_flights()
+
+
+def main() -> None:
+    """Measure, and write the rows."""
+    found: dict[str, list[Drained]] = {path: [] for path in WAYS}
+    with (
+        sqlite_database(ROWS),
+        gunicorn("docs.measurements.pages:app", settings={"STREAM_PAGES": "read"}) as served,
+    ):
+        for _ in range(RUNS):
+            for path, runs in found.items():
+                runs.append(drain(served.port, path))
+    own = measured_on("gunicorn", "jinja2")
+    rows: list[list[object]] = [
+        ["way", "rows", "runs", "first byte, ms", "milliseconds", "MB", "server", *own]
+    ]
+    for path, runs in found.items():
+        first = round(1000 * median(run.first for run in runs), 2)
+        whole = round(1000 * median(run.seconds for run in runs), 1)
+        size = round(runs[0].size / 1e6, 2)
+        own_cells = [ROWS, RUNS, first, whole, size, "gunicorn gthread"]
+        rows.append([WAYS[path], *own_cells, *own.values()])
+    write(PAGES, rows)
