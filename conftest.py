@@ -43,7 +43,7 @@ readme = Sybil(
 )
 docstrings = Sybil(
     parsers=[docstring_prompts],
-    patterns=["examples/*.py"],
+    patterns=["examples/*.py", "examples/sources/*.py"],
     setup=open_page,
     teardown=close_page,
 )

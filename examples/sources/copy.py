@@ -1,13 +1,15 @@
 """Lines that PostgreSQL itself makes, with COPY, through psycopg."""
 
+import csv
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from io import StringIO
 
 from psycopg import generators, pq, waiting
 from psycopg.errors import error_from_result
 
 from examples.chunks import SIZE
-from examples.csv_text import FORMULA_START, Block
+from examples.csv_text import FORMULA_START, Block, csv_text
 from examples.rows import TEXT_COLUMNS, connect_postgresql, filled_database, select_flights
 
 
@@ -72,6 +74,20 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
             if ended.status != pq.ExecStatus.COMMAND_OK:
                 raise error_from_result(ended)
             break
-    if lines.count(b"\n") == rows:  # no cell has one: end each line as the csv module does
-        lines = lines.replace(b"\n", b"\r\n")
-    return Block(bytes(lines), rows)
+    return Block(as_csv_module(bytes(lines), rows), rows)
+
+
+def as_csv_module(lines: bytes, rows: int) -> bytes:
+    r"""Return the lines of COPY as the csv module writes them: each ends with CR and LF.
+
+    COPY also puts quotes round an empty text, to tell it from NULL.
+
+    >>> as_csv_module(b'UA,1545,IAH\n', 1), as_csv_module(b'UA,"","a\nb"\n', 1)
+    (b'UA,1545,IAH\r\n', b'UA,,"a\nb"\r\n')
+
+    :param lines: of COPY.
+    :param rows: how many rows that is.
+    """
+    if lines.count(b"\n") == rows and b'""' not in lines:
+        return lines.replace(b"\n", b"\r\n")
+    return csv_text(csv.reader(StringIO(lines.decode(), newline="")))

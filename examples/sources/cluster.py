@@ -1,0 +1,145 @@
+"""Rows from Parquet files, as lines by the workers of a Dask cluster: needs the group ``cluster``.
+
+Each file is a partition, and a task of its own. The workers are a little ahead of the reader, and
+the process that serves the stream asks for one partition at a time.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
+from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+from distributed import Client
+from pyarrow import parquet
+
+from examples.csv_text import Block
+from examples.rows import TEXT_COLUMNS, Flight, iter_all_rows
+from examples.sources.arrow import batch_text
+
+#: Seconds in which the scheduler must answer when a stream begins.
+CONNECT = 5
+
+#: Seconds that a stream waits for a partition. It must be more than a partition ever takes, the
+#: time in which it waits for a free worker included.
+STALL = 30
+
+#: Rows that a worker turns into text at a time.
+BATCH = 1024
+
+#: The types of the columns, in the files and where they are read.
+SCHEMA = pa.schema(
+    [(name, pa.string() if name in TEXT_COLUMNS else pa.int64()) for name in Flight._fields]
+)
+
+
+def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
+    """Yield the lines of every flight, partition after partition.
+
+    The environment variable ``DASK_SCHEDULER_ADDRESS`` names the scheduler, and
+    ``FLIGHTS_PARQUET`` the folder with the partitions, which every worker must see too.
+    When the generator ends, fails or is closed, the cluster forgets its tasks.
+
+    :param columns: fields of :class:`examples.rows.Flight`.
+    :param spreadsheet: neutralise formulas.
+    :raises ValueError: when one of the two is not set, or the folder has no Parquet files.
+    :raises ConnectionError: when no scheduler answers, or it goes away.
+    :raises TimeoutError: when a partition is not there after :data:`STALL` seconds.
+    """
+    files = partitions()
+    with connect() as client:
+        tasks = (
+            # Not pure: this reader's tasks are its own, and no other reader waits for them.
+            client.submit(read_partition, file, columns, spreadsheet=spreadsheet, pure=False)
+            for file in files
+        )
+        ahead = deque(islice(tasks, len(client.nthreads()) + 1))
+        for file in files:
+            try:
+                # With its future gone from here, the worker forgets the partition.
+                lines = ahead.popleft().result(timeout=STALL)
+            except TimeoutError as error:
+                raise TimeoutError(f"no worker sent {file} within {STALL} seconds") from error
+            except CancelledError as error:
+                raise ConnectionError(f"Dask: {error}") from error
+            ahead.extend(islice(tasks, 1))
+            while lines:
+                yield lines.pop(0)
+
+
+def partitions() -> list[str]:
+    """Return the path of each partition, in the order of their names.
+
+    :raises ValueError: when ``FLIGHTS_PARQUET`` does not name a folder with Parquet files.
+    """
+    folder = os.environ.get("FLIGHTS_PARQUET")
+    files = sorted(Path(folder).resolve().glob("*.parquet")) if folder else []
+    if not files:
+        raise ValueError(f"FLIGHTS_PARQUET must name a folder with Parquet files, not {folder!r}")
+    return [str(file) for file in files]
+
+
+def connect() -> Any:
+    """Open a connection to the scheduler, for a ``with`` that closes it.
+
+    :raises ValueError: when ``DASK_SCHEDULER_ADDRESS`` is not set.
+    :raises ConnectionError: when no scheduler answers.
+    """
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if not address:  # then Dask would start a cluster of its own, in this process
+        raise ValueError("DASK_SCHEDULER_ADDRESS must name a scheduler, as in tcp://127.0.0.1:8786")
+    try:
+        return Client(address, timeout=CONNECT, set_as_default=False)
+    except OSError as error:
+        raise ConnectionError(f"Dask: {error}") from error
+
+
+def read_partition(file: str, columns: Sequence[str], *, spreadsheet: bool = False) -> list[Block]:
+    """Return the lines of one partition: what a worker does.
+
+    :param file: the path of a Parquet file.
+    :param columns: fields of :class:`examples.rows.Flight`. No other column is read.
+    :param spreadsheet: neutralise formulas.
+    """
+    types = pa.schema([SCHEMA.field(name) for name in columns])
+    with parquet.ParquetFile(file) as partition:
+        return [
+            # Only of our own types is it known that formulas in them are found.
+            Block(batch_text(batch.cast(types), spreadsheet=spreadsheet), batch.num_rows)
+            for batch in partition.iter_batches(BATCH, columns=columns)
+        ]
+
+
+def write_partitions(folder: str | Path, rows: int = 5000) -> int:
+    """Write every flight to Parquet files, ``part-000000.parquet`` and so on, all or none.
+
+    :param folder: a new or empty one.
+    :param rows: how many flights a file has at most, which is what is in memory at a time.
+    :returns: the number of files.
+    :raises ValueError: when the folder is not empty.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory(prefix=".writing-", dir=folder.parent) as temporary,
+        closing(iter_all_rows()) as flights,
+    ):
+        part = Path(temporary, folder.name)
+        part.mkdir()
+        for number in count():
+            partition = list(islice(flights, rows))
+            if not partition:
+                break
+            columns = zip(*partition, strict=True)
+            arrays = [pa.array(*column) for column in zip(columns, SCHEMA.types, strict=True)]
+            table = pa.table(arrays, schema=SCHEMA)
+            parquet.write_table(table, part / f"part-{number:06}.parquet")
+        part.replace(folder)
+    return number
