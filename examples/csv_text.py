@@ -3,10 +3,12 @@
 import csv
 import re
 from collections.abc import Iterable
+from io import StringIO
 from typing import NamedTuple
 
 #: What tells Excel that a file is UTF-8.
 BYTE_ORDER_MARK = "\ufeff"
+
 
 class Block(NamedTuple):
     """Lines of a CSV file that were made together.
@@ -17,14 +19,6 @@ class Block(NamedTuple):
 
     text: bytes
     rows: int
-
-
-class Line:
-    """A file for ``csv.writer`` that keeps nothing: ``writerow`` returns its line."""
-
-    def write(self, line: str) -> str:
-        """Return the line that the writer made."""
-        return line
 
 
 #: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
@@ -52,7 +46,8 @@ def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> 
     :param rows: the cells of each row. ``None`` becomes an empty cell.
     :param spreadsheet: neutralise formulas.
     """
-    to_line = csv.writer(Line()).writerow
+    file = StringIO(newline="")
     if spreadsheet:
         rows = (map(neutralise, row) for row in rows)
-    return "".join(map(to_line, rows)).encode()
+    csv.writer(file).writerows(rows)
+    return file.getvalue().encode()

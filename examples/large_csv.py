@@ -97,8 +97,7 @@ def generate_large_csv() -> Response:
     columns = chosen_columns()
     spreadsheet = flag("for", "spreadsheet")
     end_marker = flag("end", "marker")
-    # Only the csv module writes an empty cell that is alone in its row so that it can be read.
-    blocks = source(app.config["CSV_SOURCE"] if len(columns) > 1 else "cursor")
+    blocks = source(app.config["CSV_SOURCE"])
 
     def generate() -> Generator[bytes, None, None]:
         lines = blocks(columns, spreadsheet=spreadsheet)

@@ -5,43 +5,21 @@ A cell that is good, bad or silent has the role of that name, which gives it its
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
-from docs.measurements import arrivals, leak, lifecycle
+from docs.measurements import arrivals, leak, lifecycle, speed_tables
+from docs.measurements.columns import (
+    LITERAL,
+    MEGABYTES,
+    SECONDS,
+    Column,
+    Row,
+    Table,
+    rows_of,
+)
 from docs.measurements.results import RESULTS, recorded, write, written
 
-Row = Mapping[str, str]
-
 GOOD, BAD, SILENT = ":good:`{}`", ":bad:`{}`", ":silent:`{}`"
-SECONDS, MEGABYTES, LITERAL = "{}\N{NO-BREAK SPACE}s", "{}\N{NO-BREAK SPACE}MB", "``{}``"
-
-
-class Column(NamedTuple):
-    """A column of a table.
-
-    :param heading: what stands above it.
-    :param source: the recorded column that it is made from.
-    :param words: for each recorded value, what the page says in its place.
-    :param form: how the page writes a value that is left as it is.
-    """
-
-    heading: str
-    source: str
-    words: Mapping[str, str] = {}
-    form: str = "{}"
-
-    def cell(self, row: Row) -> str:
-        """Return what the page says of a row.
-
-        :raises KeyError: when a value was recorded that has no words here.
-        """
-        value = row.get(self.source, "")
-        if row.get("not measured") and not value:
-            return "not measured"
-        if self.words:
-            return self.words[value]
-        return self.form.format(value) if value else ""
 
 
 ARRIVAL = {
@@ -164,21 +142,6 @@ COMPRESSES = re.compile("gzip|deflate").search
 
 SERVER = Column("Server", "server")
 PROXY = Column("Proxy", "proxy")
-
-
-class Table(NamedTuple):
-    """A table of a page.
-
-    :param source: the recorded results that it is made from.
-    :param columns: its columns.
-    :param only: which rows it has.
-    :param join: makes one row of several.
-    """
-
-    source: str
-    columns: list[Column]
-    only: Callable[[Row], object] = bool
-    join: Callable[[list[Row]], list[Row]] = list
 
 
 def named_in(source: str) -> Callable[[Row], bool]:
@@ -308,179 +271,9 @@ TABLES = {
 }
 
 
-#: What the files of throughput say, in a reader's words.
-SIZE_WORDS = {
-    str(2**power): f"{2 ** (power % 10)}\N{NO-BREAK SPACE}{['bytes', 'KiB', 'MiB'][power // 10]}"
-    for power in range(7, 21)
-}
-MILLISECONDS = "{}\N{NO-BREAK SPACE}ms"
-
-
-class Grouped(dict[str, str]):
-    """Words for a whole number, with a comma before every three digits."""
-
-    def __missing__(self, value: str) -> str:
-        """Return the number as a page writes it."""
-        return f"{int(value):,}"
-
-
-class Megabytes(dict[str, str]):
-    """Words for a number of KiB."""
-
-    def __missing__(self, value: str) -> str:
-        """Return as many megabytes."""
-        return MEGABYTES.format(round(int(value) * 1024 / 1e6, 1))
-
-
-GROUPED = Grouped({"": ""})
-IN_MEGABYTES = Megabytes({"": ""})
-
-#: The numbers of rows of ``memory.csv``.
-NUMBERS = {
-    "1000": "1,000 rows",
-    "10000": "10,000",
-    "100000": "100,000",
-    "1000000": "1 million",
-    "10000000": "10 million",
-}
-
-#: The columns of ``peers.csv`` that stand beside each other, for all columns and for five.
-RATES = ["rows per second", "against the seed's loop", "against the database's own program"]
-
-
-def beside(name: str, *cells: str, among: Sequence[str]) -> Callable[[list[Row]], list[Row]]:
-    """Return what makes one row of several that differ in one column.
-
-    :param name: the column that tells them apart, as the columns of results in words or numbers.
-    :param cells: the columns that go beside each other; ``"rows 1000"`` is what ``rows`` has there.
-    :param among: the columns that these rows have in common.
-    """
-
-    def join(rows: list[Row]) -> list[Row]:
-        joined: dict[tuple[str, ...], dict[str, str]] = {}
-        for row in rows:
-            found = joined.setdefault(tuple(row[column] for column in among), dict(row))
-            found |= {f"{column} {row[name]}": row[column] for column in cells}
-        return list(joined.values())
-
-    return join
-
-
-TABLES |= {
-    "yields_table": Table(
-        "yields",
-        [
-            Column("Time goes to", "layer"),
-            Column("A row per yield", "microseconds per row a row per yield"),
-            Column("Joined to chunks", "microseconds per row joined to chunks"),
-        ],
-        join=beside("way", "microseconds per row", among=["layer"]),
-    ),
-    "chunk_sizes_table": Table(
-        "chunk_sizes",
-        [
-            Column("Chunk", "chunk, bytes", SIZE_WORDS),
-            Column("Throughput", "MB per second", form="{}\N{NO-BREAK SPACE}MB/s"),
-            Column("Where 64\N{NO-BREAK SPACE}KiB is 1", "against 64 KiB"),
-        ],
-    ),
-    "pages_table": Table(
-        "pages",
-        [
-            Column("Way", "way"),
-            Column("First byte", "first byte, ms", form=MILLISECONDS),
-            Column("All of it", "milliseconds", form=MILLISECONDS),
-            Column("Sent", "MB", form=MEGABYTES),
-        ],
-    ),
-    "streams_table": Table(
-        "streams",
-        [
-            Column("Worker", "worker"),
-            Column("Streams", "streams"),
-            Column("Memory, each", "memory grown, KiB per stream", form="{}\N{NO-BREAK SPACE}KiB"),
-            Column("Of a core, all", "processor, % of a core", form="{}\N{NO-BREAK SPACE}%"),
-            Column("Late by", "lag, ms", form=MILLISECONDS),
-            Column("The slowest hundredth", "lag of the slowest hundredth, ms", form=MILLISECONDS),
-        ],
-    ),
-    "sources_table": Table(
-        "sources",
-        [
-            Column("Source", "source"),
-            Column("Database", "database"),
-            Column("All columns", "rows per second all", GROUPED),
-            Column("and neutralised", "neutralised, rows per second all", GROUPED),
-            Column("Five columns", "rows per second 5", GROUPED),
-            Column("and neutralised", "neutralised, rows per second 5", GROUPED),
-        ],
-        join=beside(
-            "columns",
-            "rows per second",
-            "neutralised, rows per second",
-            among=["source", "database"],
-        ),
-    ),
-    "memory_table": Table(
-        "memory",
-        [
-            Column("Source", "source"),
-            Column("Database", "database"),
-            *(Column(words, f"peak, KiB {rows}", IN_MEGABYTES) for rows, words in NUMBERS.items()),
-        ],
-        join=beside("rows", "peak, KiB", among=["source", "database"]),
-    ),
-    "first_bytes_table": Table(
-        "memory",
-        [
-            Column("Source", "source"),
-            Column("Database", "database"),
-            *(
-                Column(words, f"first byte, ms {rows}", form=MILLISECONDS)
-                for rows, words in NUMBERS.items()
-            ),
-        ],
-        join=beside("rows", "first byte, ms", among=["source", "database"]),
-    ),
-    "peers_table": Table(
-        "peers",
-        [
-            Column("Framework", "contender"),
-            Column("Way", "way"),
-            Column("All columns, rows a second", "rows per second 19", GROUPED),
-            Column("times the seed", "against the seed's loop 19"),
-            Column("Five columns, rows a second", "rows per second 5", GROUPED),
-            Column("times the seed", "against the seed's loop 5"),
-        ],
-        only=lambda row: row["database"] == "SQLite",
-        join=beside("columns", *RATES, among=["contender", "way"]),
-    ),
-    "peers_postgresql": Table(
-        "peers",
-        [
-            Column("From PostgreSQL", "contender"),
-            Column("Way", "way"),
-            Column("All columns, rows a second", "rows per second 19", GROUPED),
-            Column("times psql", "against the database's own program 19"),
-            Column("Five columns, rows a second", "rows per second 5", GROUPED),
-            Column("times psql", "against the database's own program 5"),
-        ],
-        only=lambda row: row["database"] == "PostgreSQL",
-        join=beside("columns", *RATES, among=["contender", "way"]),
-    ),
-}
-
-
-def rows_of(table: Table) -> list[list[str]]:
-    """Return the rows of a table, its headings first."""
-    rows = table.join([row for row in recorded(table.source) if table.only(row)])
-    headings = [column.heading for column in table.columns]
-    return [headings, *([column.cell(row) for column in table.columns] for row in rows)]
-
-
 def derived() -> dict[str, list[list[str]]]:
     """Return every table that a page shows, by name, as the recorded rows give it."""
-    own = {name: rows_of(table) for name, table in TABLES.items()}
+    own = {name: rows_of(table) for name, table in (TABLES | speed_tables.TABLES).items()}
     tables = own | arrivals.derived() | lifecycle.derived() | leak.derived()
     return {
         name: [["" if cell is None else str(cell) for cell in row] for row in rows]

@@ -1,7 +1,7 @@
 """Rows as Arrow record batches, as lines by Arrow's CSV writer: needs the group ``arrow``."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,12 @@ def batch_text(batch: pa.RecordBatch, *, spreadsheet: bool = False) -> bytes:
     if spreadsheet:
         columns = [neutralise(column) for column in batch.columns]
         batch = pa.record_batch(columns, names=batch.schema.names)
-    text = BytesIO()
-    try:
-        csv.write_csv(batch, text, UNQUOTED)
-    except pa.ArrowInvalid:  # it would quote every text, and the csv module only what needs it
-        return csv_text(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    return text.getvalue()
+    if batch.num_columns > 1:  # else a gap would be an empty line, which readers skip
+        text = BytesIO()
+        with suppress(pa.ArrowInvalid):  # a cell needs quotes; Arrow would put them round all
+            csv.write_csv(batch, text, UNQUOTED)
+            return text.getvalue()
+    return csv_text(zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
 def neutralise(column: pa.Array) -> pa.Array:

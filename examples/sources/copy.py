@@ -80,14 +80,18 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
 def as_csv_module(lines: bytes, rows: int) -> bytes:
     r"""Return the lines of COPY as the csv module writes them: each ends with CR and LF.
 
-    COPY also puts quotes round an empty text, to tell it from NULL.
+    COPY also puts quotes round an empty text, to tell it from NULL, and none round a NULL alone
+    in its row, which would be an empty line.
 
     >>> as_csv_module(b'UA,1545,IAH\n', 1), as_csv_module(b'UA,"","a\nb"\n', 1)
     (b'UA,1545,IAH\r\n', b'UA,,"a\nb"\r\n')
+    >>> as_csv_module(b'UA\n\n', 2)
+    b'UA\r\n""\r\n'
 
     :param lines: of COPY.
     :param rows: how many rows that is.
     """
-    if lines.count(b"\n") == rows and b'""' not in lines:
+    empty_line = lines.startswith(b"\n") or b"\n\n" in lines
+    if lines.count(b"\n") == rows and b'""' not in lines and not empty_line:
         return lines.replace(b"\n", b"\r\n")
-    return csv_text(csv.reader(StringIO(lines.decode(), newline="")))
+    return csv_text(row or [""] for row in csv.reader(StringIO(lines.decode(), newline="")))

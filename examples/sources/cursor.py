@@ -2,13 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import islice
 
 from examples.csv_text import Block, csv_text
-from examples.rows import iter_all_rows
-
-#: Rows in a block: a few kilobytes of a narrow table, tens of them of a wide one.
-ROWS = 300
+from examples.rows import iter_batches
 
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
@@ -17,6 +13,6 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
     :param columns: fields of :class:`examples.rows.Flight`.
     :param spreadsheet: neutralise formulas.
     """
-    with closing(iter_all_rows(columns)) as rows:
-        while batch := list(islice(rows, ROWS)):
-            yield Block(csv_text(batch, spreadsheet=spreadsheet), len(batch))
+    with closing(iter_batches(columns)) as batches:
+        for rows in batches:
+            yield Block(csv_text(rows, spreadsheet=spreadsheet), len(rows))

@@ -13,8 +13,8 @@ from statistics import median
 
 from docs.measurements.peers.contenders import (
     CONTENDERS,
+    MORE,
     PROGRAMS,
-    RUNS,
     SEED,
     SQLITE,
     Contender,
@@ -45,7 +45,7 @@ def measure(served: Served, width: str) -> tuple[Times, Failures]:
     """
     times: Times = {contender: [] for contender in CONTENDERS}
     failures: Failures = {}
-    for run in range(1, RUNS + 1):
+    for run in range(1, MORE + 1):
         for contender in CONTENDERS:
             if run > contender.runs or contender in failures:
                 continue

@@ -10,8 +10,7 @@ from contextlib import closing
 
 from aiohttp import web
 
-from docs.measurements.peers.export import QUERIES, chunks, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, chunks, connect
 
 
 async def export(

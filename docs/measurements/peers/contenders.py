@@ -26,6 +26,8 @@ from examples.rows import connect_postgresql, read_sqlite
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
 RUNS = 3
+ONCE = 1  # run of what takes up to minutes, and is far from anything else
+MORE = 9  # runs of what takes a few seconds
 CHECKED = 2000  # flights: enough that each column that may be empty is so in one of them
 PATIENCE = 600  # seconds that an export may take
 
@@ -142,12 +144,16 @@ SEED = Contender("Flask", "the seed's loop", FLASK, f"/seed{PEER}", none="None")
 #: The database's own program, by the database.
 PROGRAMS = {
     SQLITE: Contender(
-        "sqlite3", "program", Program("sqlite3", ("-csv", "{file}", "{query}"), SQLITE)
+        "sqlite3",
+        "program",
+        Program("sqlite3", ("-csv", "{file}", "{query}"), SQLITE),
+        runs=MORE,
     ),
     POSTGRESQL: Contender(
         "psql",
         "program",
         Program("psql", ("{url}", "-qXc", r"\copy ({query}) to stdout csv"), POSTGRESQL),
+        runs=MORE,
     ),
 }
 
@@ -155,22 +161,21 @@ CONTENDERS = [
     SEED,
     Contender("Flask", "writerow", FLASK, f"/writerow{PEER}"),
     *(
-        Contender("large_csv.py", f"source {source}", shipped(source, database), EXPORT)
+        Contender("large_csv.py", f"source {source}", shipped(source, database), EXPORT, runs=MORE)
         for database, sources in SOURCES.items()
         for source in sources
     ),
-    Contender("Django", "documented", DJANGO, f"/documented{PEER}"),
+    Contender("Django", "documented", DJANGO, f"/documented{PEER}", runs=ONCE),
     Contender("Django", "batched", DJANGO, f"/batched{PEER}"),
-    Contender("Falcon", "documented", FALCON, f"/documented{PEER}"),
+    Contender("Falcon", "documented", FALCON, f"/documented{PEER}", runs=ONCE),
     Contender("Falcon", "batched", FALCON, f"/batched{PEER}"),
-    # A thread is asked for each row, so a run takes minutes.
-    Contender("FastAPI", "documented", FASTAPI, f"/documented{PEER}", runs=1),
+    Contender("FastAPI", "documented", FASTAPI, f"/documented{PEER}", runs=ONCE),
     Contender("FastAPI", "batched", FASTAPI, f"/batched{PEER}"),
-    Contender("Starlette", "documented", STARLETTE, f"/documented{PEER}"),
+    Contender("Starlette", "documented", STARLETTE, f"/documented{PEER}", runs=ONCE),
     Contender("Starlette", "batched", STARLETTE, f"/batched{PEER}"),
-    Contender("Quart", "documented", QUART, f"/documented{PEER}"),
+    Contender("Quart", "documented", QUART, f"/documented{PEER}", runs=ONCE),
     Contender("Quart", "batched", QUART, f"/batched{PEER}"),
-    Contender("aiohttp", "documented", AIO, f"/documented{PEER}"),
+    Contender("aiohttp", "documented", AIO, f"/documented{PEER}", runs=ONCE),
     Contender("aiohttp", "batched", AIO, f"/batched{PEER}"),
     Contender("bare WSGI", "chunks made before", BARE, f"/blocks{PEER}"),
     *PROGRAMS.values(),

@@ -18,8 +18,7 @@ from django.http import (
 )
 from django.urls import path
 
-from docs.measurements.peers.export import QUERIES, chunks, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, chunks, connect
 
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["127.0.0.1"], SECRET_KEY="not secret")
 

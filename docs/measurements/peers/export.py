@@ -8,14 +8,21 @@ from pathlib import Path
 
 from examples.chunks import join_chunks
 from examples.csv_text import csv_text
-from examples.rows import Flight, read_sqlite, select_flights
-from examples.sources.cursor import ROWS
+from examples.rows import FETCHED, Flight, read_sqlite, select_flights
 
 #: The columns of an export, by the ``?columns=`` that asks for it.
 COLUMNS = {"19": Flight._fields, "5": ("carrier", "flight", "tailnum", "origin", "dest")}
 
 #: The queries of the exports, likewise. Any other ``?columns=`` is a 400 response.
 QUERIES = {width: select_flights(columns) for width, columns in COLUMNS.items()}
+
+
+class Line:
+    """A file for ``csv.writer`` that keeps nothing: ``writerow`` returns its line."""
+
+    def write(self, line: str) -> str:
+        """Return the line that the writer made."""
+        return line
 
 
 def connect() -> sqlite3.Connection:
@@ -30,7 +37,7 @@ def batches(query: str) -> Iterator[bytes]:
     """
     with closing(connect()) as connection:
         cursor = connection.execute(query)
-        while rows := cursor.fetchmany(ROWS):
+        while rows := cursor.fetchmany(FETCHED):
             yield csv_text(rows)
 
 

@@ -13,8 +13,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
-from docs.measurements.peers.export import QUERIES, chunks, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, chunks, connect
 
 app = FastAPI()
 

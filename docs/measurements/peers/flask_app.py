@@ -9,8 +9,7 @@ from contextlib import closing
 
 from flask import Flask, Response, abort, request
 
-from docs.measurements.peers.export import QUERIES, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, connect
 
 app = Flask(__name__)
 

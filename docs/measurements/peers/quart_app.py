@@ -10,8 +10,7 @@ from contextlib import closing
 
 from quart import Quart, Response, abort, request
 
-from docs.measurements.peers.export import QUERIES, chunks, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, chunks, connect
 
 app = Quart(__name__)
 

@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from docs.measurements.peers.export import QUERIES, chunks, connect
-from examples.csv_text import Line
+from docs.measurements.peers.export import QUERIES, Line, chunks, connect
 
 
 def export(
