@@ -52,7 +52,7 @@ def neutralised(name: str) -> str:
 
 
 def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready | int, Block]:
-    """Read the next lines that COPY sends, or none when the last were read.
+    """Read the lines of COPY that are there, or wait for the next; none when all were read.
 
     It is a generator as ``psycopg.Connection.wait`` runs them: it yields when it must wait for
     the server. ``psycopg.Copy.read`` runs one for each row, and this is one for many.
@@ -66,6 +66,8 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
         if size > 0:
             lines += line
             rows += 1
+        elif size == 0 and rows:
+            break
         elif size == 0:
             yield waiting.Wait.R
             server.consume_input()
