@@ -1,22 +1,24 @@
 """Measure how much memory each source takes, and how soon its first byte comes, by rows.
 
 ``python -m docs.measurements.memory`` measures it again and writes ``results/memory.csv``. It
-makes databases of ten million flights, which take four gigabytes for as long as it runs.
+makes databases of ten million flights, which take three gigabytes for as long as it runs.
 """
 
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from unittest.mock import patch
 
 from distributed import LocalCluster
 
-from docs.measurements.flights import databases
-from docs.measurements.processes import gunicorn
+from docs.measurements.flights import Databases, databases
+from docs.measurements.processes import Gunicorn, gunicorn
+from docs.measurements.questions import Cells
 from docs.measurements.recorder import drain, first_byte
 from docs.measurements.results import RESULTS, write
 from docs.measurements.servers import measured_on
@@ -37,42 +39,63 @@ def peak(process_id: int) -> int:
     return int(line.split()[1])
 
 
-def measure(source: Source, settings: dict[str, str]) -> tuple[int, float, float]:
-    """Export all flights once, then ask for the first byte again and again.
+class Found(NamedTuple):
+    """What was measured of one source and one number of rows.
 
-    :param settings: the environment of the process, which says where the flights are.
-    :returns: the peak of the process in KiB, the seconds until the first byte, those of the export.
+    :param peak: of the process, in KiB, after one export.
+    :param first: the seconds until the first byte, each time.
+    :param whole: the seconds of the export.
     """
-    settings = {"FLASK_CSV_SOURCE": source.name} | settings
-    with gunicorn("examples.large_csv:app", settings=settings, ready=("/", 404)) as served:
-        whole = drain(served.port, "/large.csv")
-        memory = peak(served.worker.pid)
-        first = []
+
+    peak: int
+    first: list[float]
+    whole: float
+
+
+def measure(source: str, places: dict[int, dict[str, str]]) -> dict[int, Found]:
+    """Export all flights once of each number, then ask for the first byte of each, in turn.
+
+    :param source: its name.
+    :param places: for each number of rows the environment that says where the flights are.
+    """
+    found: dict[int, Found] = {}
+    with ExitStack() as stack:
+        served: dict[int, Gunicorn] = {}
+        for number, settings in places.items():
+            own = {"FLASK_CSV_SOURCE": source} | settings
+            start = gunicorn("examples.large_csv:app", settings=own, ready=("/", 404))
+            served[number] = stack.enter_context(start)
+            whole = drain(served[number].port, "/large.csv").seconds
+            found[number] = Found(peak(served[number].worker.pid), [], whole)
         for _ in range(RUNS):
-            first.append(first_byte(served.port, "/large.csv"))
-            time.sleep(PAUSE)
-    return memory, median(first), whole.seconds
+            for number, server in served.items():
+                found[number].first.append(first_byte(server.port, "/large.csv"))
+                time.sleep(PAUSE)
+    return found
 
 
 @contextmanager
-def cluster(url: str) -> Iterator[dict[str, str]]:
-    """Run a Dask cluster of two workers, with the flights of a database in partitions.
+def cluster(made: dict[int, Databases]) -> Iterator[dict[int, dict[str, str]]]:
+    """Run a Dask cluster of two workers, with the flights of some databases in partitions.
 
-    :param url: of the database.
-    :returns: the environment of a process that reads from the cluster.
+    :param made: the databases.
+    :returns: for each number of rows the environment of a process that reads from the cluster.
     """
     workers = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1"}
     with (
         TemporaryDirectory(prefix="partitions-") as folder,
         LocalCluster(**workers, dashboard_address="127.0.0.1:0") as dask,
     ):
-        partitions = Path(folder, "flights")
-        with patch.dict(os.environ, DATABASE_URL=url):
-            write_partitions(partitions)
-        yield {
-            "DASK_SCHEDULER_ADDRESS": dask.scheduler_address,
-            "FLIGHTS_PARQUET": str(partitions),
-        }
+        places = {}
+        for number, databases in made.items():
+            partitions = Path(folder, str(number))
+            with patch.dict(os.environ, DATABASE_URL=f"sqlite:///{databases.file}"):
+                write_partitions(partitions)
+            places[number] = {
+                "DASK_SCHEDULER_ADDRESS": dask.scheduler_address,
+                "FLIGHTS_PARQUET": str(partitions),
+            }
+        yield places
 
 
 def rows() -> Iterator[list[object]]:
@@ -80,23 +103,25 @@ def rows() -> Iterator[list[object]]:
     own = measured_on("gunicorn", "psycopg", "pyarrow", "adbc-driver-manager", "distributed")
     columns = ["peak, KiB", "first byte, ms", "export, seconds"]
     yield ["source", "database", "rows", "runs", *columns, *own]
-    for number in NUMBERS:
-        with databases(number) as made:
-            sqlite = f"sqlite:///{made.file}"
-            urls = {"SQLite": sqlite, "PostgreSQL": made.url}
-            for source in ALL:
-                print(*source, number, flush=True)
-                found = measure(source, {"DATABASE_URL": urls[source.database]})
-                yield [*source, number, RUNS, *cells(*found), *own.values()]
-            with cluster(sqlite) as settings:
-                source = Source("cluster", "Parquet")
-                found = measure(source, settings)
-                yield [*source, number, RUNS, *cells(*found), *own.values()]
+    with ExitStack() as stack:
+        made = {number: stack.enter_context(databases(number)) for number in NUMBERS}
+        for source in ALL:
+            places = {number: {"DATABASE_URL": source.url(each)} for number, each in made.items()}
+            yield from cells(source, measure(source.name, places), own)
+        places = stack.enter_context(cluster(made))
+        yield from cells(Source("cluster", "Parquet"), measure("cluster", places), own)
 
 
-def cells(memory: int, first: float, whole: float) -> tuple[int, float, float]:
-    """Return what was measured, in the units of the table."""
-    return memory, round(1000 * first, 2), round(whole, 2)
+def cells(source: Source, found: dict[int, Found], own: Cells) -> Iterator[list[object]]:
+    """Yield the rows of a source.
+
+    :param own: what every row of results has.
+    """
+    for number, (memory, first, whole) in found.items():
+        milliseconds = round(1000 * median(first), 2)
+        row = [*source, number, RUNS, memory, milliseconds, round(whole, 2)]
+        print(*row, flush=True)
+        yield [*row, *own.values()]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from docs.measurements.speed_tables import NUMBERS
 WIDTH = 5.6  # inches; on a phone the text is shown at two thirds of its size
 
 #: The lightness of each further part of a bar.
-SHADES = (1.0, 0.75, 0.5, 0.3)
+SHADES = (1.0, 0.75, 0.5, 1.0)
 
 #: The names of the sources in a figure, and of the databases that they read.
 SOURCE = "{source}, {database}"
@@ -24,9 +24,9 @@ SOURCE = "{source}, {database}"
 
 def axes_of(theme: Theme, height: float, title: str) -> Any:
     """Return axes without a frame, in the colours of a theme."""
-    _, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained", facecolor="none")
+    figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained", facecolor="none")
     axes.set_facecolor("none")
-    axes.set_title(title, loc="left", color=theme.text, fontsize=12, pad=12)
+    figure.suptitle(title, x=0.01, horizontalalignment="left", color=theme.text, fontsize=12)
     axes.tick_params(colors=theme.text, labelsize=12, length=0, pad=6)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)

@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from docs.measurements import pages, streams, yields
-from docs.measurements.flights import FIVE, databases
+from docs.measurements.flights import FIVE, Databases, databases
 from docs.measurements.processes import Gunicorn, gunicorn
 from docs.measurements.recorder import Drained, drain
 from docs.measurements.results import RESULTS, write
@@ -30,6 +30,10 @@ class Source(NamedTuple):
     name: str
     database: str
 
+    def url(self, made: Databases) -> str:
+        """Return the address of its database."""
+        return made.url if self.database == "PostgreSQL" else f"sqlite:///{made.file}"
+
 
 ALL = [
     Source("cursor", "SQLite"),
@@ -46,10 +50,9 @@ def measure_sources() -> None:
     """Measure every source, plain and with formulas neutralised, and write the rows."""
     found: dict[tuple[Source, str, str], list[Drained]] = {}
     with databases(ROWS) as made, ExitStack() as stack:
-        urls = {"SQLite": f"sqlite:///{made.file}", "PostgreSQL": made.url}
         served: dict[Source, Gunicorn] = {}
         for source in ALL:
-            settings = {"DATABASE_URL": urls[source.database], "FLASK_CSV_SOURCE": source.name}
+            settings = {"DATABASE_URL": source.url(made), "FLASK_CSV_SOURCE": source.name}
             start = gunicorn("examples.large_csv:app", settings=settings, ready=("/", 404))
             served[source] = stack.enter_context(start)
         for _ in range(RUNS):
