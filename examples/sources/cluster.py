@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask
 import pyarrow as pa
 from distributed import Client
 from pyarrow import parquet
@@ -37,6 +38,10 @@ SCHEMA = pa.schema(
     [(name, pa.string() if name in TEXT_COLUMNS else pa.int64()) for name in Flight._fields]
 )
 
+# Dask keeps the last thousand messages of each connection for those who debug it. Every task is
+# such a message, so that a stream would grow with its partitions.
+dask.config.set({"distributed.admin.low-level-log-length": 0})
+
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
     """Yield the lines of every flight, partition after partition.
@@ -51,37 +56,46 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
     :raises ConnectionError: when no scheduler answers, or it goes away.
     :raises TimeoutError: when a partition is not there after :data:`STALL` seconds.
     """
-    files = partitions()
+    folder, names = partitions()
     with connect() as client:
         tasks = (
             # Not pure: this reader's tasks are its own, and no other reader waits for them.
-            client.submit(read_partition, file, columns, spreadsheet=spreadsheet, pure=False)
-            for file in files
+            client.submit(
+                read_partition, str(folder / name), columns, spreadsheet=spreadsheet, pure=False
+            )
+            for name in names
         )
-        ahead = deque(islice(tasks, len(client.nthreads()) + 1))
-        for file in files:
+        # The first is alone, so that nothing delays the first byte.
+        ahead = deque(islice(tasks, 1))
+        most = len(client.nthreads()) + 1
+        for name in names:
             try:
                 # With its future gone from here, the worker forgets the partition.
                 lines = ahead.popleft().result(timeout=STALL)
             except TimeoutError as error:
-                raise TimeoutError(f"no worker sent {file} within {STALL} seconds") from error
+                message = f"no worker sent {folder / name} within {STALL} seconds"
+                raise TimeoutError(message) from error
             except CancelledError as error:
                 raise ConnectionError(f"Dask: {error}") from error
-            ahead.extend(islice(tasks, 1))
+            ahead.extend(islice(tasks, most - len(ahead)))
             while lines:
                 yield lines.pop(0)
 
 
-def partitions() -> list[str]:
-    """Return the path of each partition, in the order of their names.
+def partitions() -> tuple[Path, list[str]]:
+    """Return the folder of the partitions and their names, in order.
+
+    There may be thousands, so each gets a path only when it is read.
 
     :raises ValueError: when ``FLIGHTS_PARQUET`` does not name a folder with Parquet files.
     """
-    folder = os.environ.get("FLIGHTS_PARQUET")
-    files = sorted(Path(folder).resolve().glob("*.parquet")) if folder else []
-    if not files:
-        raise ValueError(f"FLIGHTS_PARQUET must name a folder with Parquet files, not {folder!r}")
-    return [str(file) for file in files]
+    named = os.environ.get("FLIGHTS_PARQUET")
+    folder = Path(named or os.devnull).resolve()
+    files = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(file.name for file in files if file.name.endswith(".parquet"))
+    if not names:
+        raise ValueError(f"FLIGHTS_PARQUET must name a folder with Parquet files, not {named!r}")
+    return folder, names
 
 
 def connect() -> Any:
