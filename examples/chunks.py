@@ -1,7 +1,7 @@
 """Join the small pieces of a stream into chunks worth sending, and start it before it is sent."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,9 +15,6 @@ SIZE = 64 * 1024
 #: Seconds after which a chunk is sent that is not full yet.
 SECONDS = 1.0
 
-#: Pieces that are taken at a time, where they are small and all come in so many seconds.
-FEW, QUICK = 16, 0.001
-
 
 def join_chunks(
     pieces: Iterable[Piece],
@@ -25,13 +22,14 @@ def join_chunks(
     *,
     seconds: float = SECONDS,
     until: Piece | None = None,
+    take: int = 1,
 ) -> Generator[bytes, None, None]:
     """Join text or bytes into chunks of at least a size; the last one holds what is left.
 
     Nothing is held beside the chunk that is being joined, and text is encoded once a chunk, as
     UTF-8. A piece that comes when the time is up is sent with what is held, so a source that is
     slower than that sends each piece at once. What was held when the source falls silent waits
-    for its next piece. Small pieces that come quickly are taken a few at a time.
+    for its next piece.
 
     >>> list(join_chunks(["ab", "cd", "ef"], size=3))
     [b'abcd', b'ef']
@@ -45,32 +43,43 @@ def join_chunks(
     :param seconds: how long after the chunk before it a chunk is sent that has not that size.
     :param until: the first chunk is sent sooner, with the piece that has this in it. Every piece
         has the empty string in it, so with that the first one is sent at once.
+    :param take: how many pieces to take before looking at size and time. More than one is faster
+        where many small pieces come together, as those of a template do. While there is an
+        ``until`` to look for, it is one.
     """
-    now = time.monotonic
-    source = iter(pieces)
-    held: list[Any] = []
-    join: Callable[[list[Any]], Any]
-    length, few, at = 0, 1, now()
-    due = at + seconds
+    held: list[str | bytes] = []
+    length, due = 0, time.monotonic() + seconds
     try:
-        while run := list(islice(source, few)):
-            join = "".join if isinstance(run[0], str) else b"".join
-            piece = join(run)
+        for piece in pieces if take == 1 else runs(pieces, take, until):
             held.append(piece)
             length += len(piece)
-            before, at = at, now()
-            small = at - before < QUICK and at < due and len(piece) * FEW < size
-            few = min(2 * few, FEW) if small and until is None else 1
-            if length and (length >= size or at >= due or (until is not None and until in piece)):
-                yield encoded(join(held))
+            late = time.monotonic() >= due
+            if length and (length >= size or late or (until is not None and until in piece)):
+                yield encoded(joined(held))
                 held.clear()
-                length, until, at = 0, None, now()
-                due = at + seconds
+                length, until, due = 0, None, time.monotonic() + seconds
         if length:
-            yield encoded(join(held))
+            yield encoded(joined(held))
     finally:
         if hasattr(pieces, "close"):
             pieces.close()
+
+
+def runs(pieces: Iterable[Piece], take: int, until: Piece | None) -> Iterator[Piece]:
+    """Yield pieces as they are through the one with ``until`` in it, then so many joined."""
+    source = iter(pieces)
+    if until is not None:
+        for piece in source:
+            yield piece
+            if until in piece:
+                break
+    while taken := list(islice(source, take)):
+        yield joined(taken)
+
+
+def joined(pieces: list[Any]) -> Any:
+    """Return pieces of text as one, or pieces of bytes."""
+    return ("" if isinstance(pieces[0], str) else b"").join(pieces)
 
 
 def encoded(chunk: str | bytes) -> bytes:

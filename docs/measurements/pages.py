@@ -18,16 +18,18 @@ from docs.measurements.recorder import Drained, drain
 from docs.measurements.results import RESULTS, write
 from docs.measurements.servers import measured_on
 from examples import large_page
+from examples.chunks import join_chunks
 from examples.rows import Flight, iter_all_rows
 
 PAGES = RESULTS / "pages.csv"
 
 ROWS = 20_000
-RUNS = 11
+RUNS = 31
 
 #: What the page says of each way, by its path.
 WAYS = {
     "/my-large-page.html": "joined by size, the head first",
+    "/join_chunks": "the same, piece by piece",
     "/stream_template": "stream_template",
     "/enable_buffering": "enable_buffering(5)",
     "/render_template": "render_template",
@@ -43,6 +45,13 @@ flights: list[Flight] = []
 def iter_read_rows() -> Iterator[Flight]:
     """Yield the flights that were read."""
     yield from flights
+
+
+@app.get("/join_chunks")
+def joined() -> Response:
+    """Join the pieces as the example does, but look at size and time after each."""
+    page = stream_template(template, flights=iter_read_rows())
+    return Response(join_chunks(page, until="</head>"))
 
 
 @app.get("/stream_template")

@@ -104,7 +104,7 @@ def pages(theme: Theme) -> None:
     """Draw how long each way takes to send a long page."""
     rows = recorded("pages")
     groups = [(row["way"], float(row["milliseconds"]), "buffered") for row in rows]
-    groups[0] = (*groups[0][:2], "streamed")
+    groups[:2] = [(*group[:2], "streamed") for group in groups[:2]]
     names = [(name.replace(", ", ",\n"), value, colour) for name, value, colour in groups]
     bars(theme, "Milliseconds for a page of 20,000 rows", names)
 
