@@ -65,6 +65,21 @@ class Flight(NamedTuple):
     minute: int
     time_hour: str
 
+    @property
+    def date(self) -> str:
+        """The day of the departure, as ISO 8601 writes it."""
+        return f"{self.year}-{self.month:02}-{self.day:02}"
+
+    @property
+    def scheduled(self) -> str:
+        """The time at which it should depart, with a colon."""
+        return f"{self.hour:02}:{self.minute:02}"
+
+    @property
+    def delay(self) -> int | str:
+        """The minutes by which it departed late, or ``cancelled``."""
+        return "cancelled" if self.dep_delay is None else self.dep_delay
+
 
 COLUMNS = ", ".join(Flight._fields)
 TEXT_COLUMNS = {"carrier", "tailnum", "origin", "dest", "time_hour"}
