@@ -33,6 +33,9 @@ STALL = 30
 #: Rows that a worker turns into text at a time.
 BATCH = 1024
 
+#: Rows in the first file at most, because the first byte waits for all of them.
+FIRST = 1000
+
 #: The types of the columns, in the files and where they are read.
 SCHEMA = pa.schema(
     [(name, pa.string() if name in TEXT_COLUMNS else pa.int64()) for name in Flight._fields]
@@ -91,7 +94,7 @@ def partitions() -> tuple[Path, list[str]]:
     """
     named = os.environ.get("FLIGHTS_PARQUET")
     folder = Path(named or os.devnull).resolve()
-    files = folder.iterdir() if folder.is_dir() else ()
+    files = os.scandir(folder) if folder.is_dir() else ()
     names = sorted(file.name for file in files if file.name.endswith(".parquet"))
     if not names:
         raise ValueError(f"FLIGHTS_PARQUET must name a folder with Parquet files, not {named!r}")
@@ -133,7 +136,8 @@ def write_partitions(folder: str | Path, rows: int = 5000) -> int:
     """Write every flight to Parquet files, ``part-000000.parquet`` and so on, all or none.
 
     :param folder: a new or empty one.
-    :param rows: how many flights a file has at most, which is what is in memory at a time.
+    :param rows: how many flights a file has at most, which is what is in memory at a time. The
+        first one has :data:`FIRST` at most.
     :returns: the number of files.
     :raises ValueError: when the folder is not empty.
     """
@@ -148,7 +152,7 @@ def write_partitions(folder: str | Path, rows: int = 5000) -> int:
         part = Path(temporary, folder.name)
         part.mkdir()
         for number in count():
-            partition = list(islice(flights, rows))
+            partition = list(islice(flights, rows if number else min(rows, FIRST)))
             if not partition:
                 break
             columns = zip(*partition, strict=True)
