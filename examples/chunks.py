@@ -66,7 +66,15 @@ def join_chunks(
 
 
 def runs(pieces: Iterable[Piece], take: int, until: Piece | None) -> Iterator[Piece]:
-    """Yield pieces as they are through the one with ``until`` in it, then so many joined."""
+    """Yield pieces as they are through the one with ``until`` in it, then some joined to one.
+
+    >>> list(runs(["<p>", "</head>", "a", "b", "c"], 2, "</head>"))
+    ['<p>', '</head>', 'ab', 'c']
+
+    :param pieces: text or bytes.
+    :param take: how many are joined.
+    :param until: what to look for first, if anything.
+    """
     source = iter(pieces)
     if until is not None:
         for piece in source:
