@@ -62,6 +62,26 @@ def beside(name: str, *cells: str, among: Sequence[str]) -> Callable[[list[Row]]
     return join
 
 
+def peers(database: str, name: str, times: str, against: str) -> Table:
+    """Return the table of those who read a database, with all columns and with five.
+
+    :param database: which one.
+    :param name: what the page calls them.
+    :param times: what it says above the ratio.
+    :param against: the column of results that has the ratio.
+    """
+    columns = [Column(name, "contender"), Column("Way", "way")]
+    for words, width in (("All columns", "19"), ("Five columns", "5")):
+        columns.append(Column(f"{words}, rows a second", f"rows per second {width}", GROUPED))
+        columns.append(Column(times, f"{against} {width}"))
+    return Table(
+        "peers",
+        columns,
+        only=lambda row: row["database"] == database,
+        join=beside("columns", *RATES, among=["contender", "way"]),
+    )
+
+
 TABLES = {
     "yields_table": Table(
         "yields",
@@ -139,30 +159,8 @@ TABLES = {
         ],
         join=beside("rows", "first byte, ms", among=["source", "database"]),
     ),
-    "peers_table": Table(
-        "peers",
-        [
-            Column("Framework", "contender"),
-            Column("Way", "way"),
-            Column("All columns, rows a second", "rows per second 19", GROUPED),
-            Column("times the seed", "against the seed's loop 19"),
-            Column("Five columns, rows a second", "rows per second 5", GROUPED),
-            Column("times the seed", "against the seed's loop 5"),
-        ],
-        only=lambda row: row["database"] == "SQLite",
-        join=beside("columns", *RATES, among=["contender", "way"]),
-    ),
-    "peers_postgresql": Table(
-        "peers",
-        [
-            Column("From PostgreSQL", "contender"),
-            Column("Way", "way"),
-            Column("All columns, rows a second", "rows per second 19", GROUPED),
-            Column("times psql", "against the database's own program 19"),
-            Column("Five columns, rows a second", "rows per second 5", GROUPED),
-            Column("times psql", "against the database's own program 5"),
-        ],
-        only=lambda row: row["database"] == "PostgreSQL",
-        join=beside("columns", *RATES, among=["contender", "way"]),
+    "peers_table": peers("SQLite", "Framework", "times the seed", "against the seed's loop"),
+    "peers_postgresql": peers(
+        "PostgreSQL", "From PostgreSQL", "times psql", "against the database's own program"
     ),
 }
