@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
+from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from typing import Any
 import dask
 import pyarrow as pa
 from distributed import Client
+from distributed.utils import LoopRunner
 from pyarrow import parquet
 
 from examples.csv_text import Block
@@ -111,9 +113,21 @@ def connect() -> Any:
     if not address:  # then Dask would start a cluster of its own, in this process
         raise ValueError("DASK_SCHEDULER_ADDRESS must name a scheduler, as in tcp://127.0.0.1:8786")
     try:
-        return Client(address, timeout=CONNECT, set_as_default=False)
+        return Client(address, timeout=CONNECT, set_as_default=False, loop=event_loop())
     except OSError as error:
         raise ConnectionError(f"Dask: {error}") from error
+
+
+@cache
+def event_loop() -> Any:
+    """Return the event loop of this process, which starts with its first stream and then stays.
+
+    Dask would stop a loop of its own with the last client. The timer of a message may end at that
+    moment, and then asyncio logs that a future's exception was never retrieved.
+    """
+    runner = LoopRunner()
+    runner.start()
+    return runner.loop
 
 
 def read_partition(file: str, columns: Sequence[str], *, spreadsheet: bool = False) -> list[Block]:
