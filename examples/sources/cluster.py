@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
-from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import dask
@@ -46,6 +46,9 @@ SCHEMA = pa.schema(
 # Dask keeps the last thousand messages of each connection for those who debug it. Every task is
 # such a message, so that a stream would grow with its partitions.
 dask.config.set({"distributed.admin.low-level-log-length": 0})
+
+LOOP = LoopRunner()
+STARTING = Lock()
 
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
@@ -118,16 +121,16 @@ def connect() -> Any:
         raise ConnectionError(f"Dask: {error}") from error
 
 
-@cache
 def event_loop() -> Any:
     """Return the event loop of this process, which starts with its first stream and then stays.
 
     Dask would stop a loop of its own with the last client. The timer of a message may end at that
     moment, and then asyncio logs that a future's exception was never retrieved.
     """
-    runner = LoopRunner()
-    runner.start()
-    return runner.loop
+    with STARTING:
+        if not LOOP.is_started():
+            LOOP.start()
+    return LOOP.loop
 
 
 def read_partition(file: str, columns: Sequence[str], *, spreadsheet: bool = False) -> list[Block]:
