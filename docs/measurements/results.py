@@ -1,10 +1,14 @@
 """Where the recorded results are, and how they are read and written."""
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+#: The environment variable that names another folder, for measuring beside the record.
+PLACE = "STREAM_RESULTS"
+
+RESULTS = Path(os.environ.get(PLACE) or Path(__file__).parent / "results")
 
 
 def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
@@ -17,21 +21,23 @@ def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
         csv.writer(table, lineterminator="\n").writerows(rows)
 
 
-def written(name: str) -> list[list[str]]:
+def written(name: str, folder: Path = RESULTS) -> list[list[str]]:
     """Return a table as it is, the names of its columns first.
 
-    :param name: of the file in :data:`RESULTS`, without its ending.
+    :param name: of the file, without its ending.
+    :param folder: where the file is.
     """
-    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as table:
         return list(csv.reader(table))
 
 
-def recorded(name: str) -> list[dict[str, str]]:
+def recorded(name: str, folder: Path = RESULTS) -> list[dict[str, str]]:
     """Return the rows of a recorded table, each by the names of its columns.
 
-    :param name: of the file in :data:`RESULTS`, without its ending.
+    :param name: of the file, without its ending.
+    :param folder: where the file is.
     """
-    columns, *rows = written(name)
+    columns, *rows = written(name, folder)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
