@@ -21,7 +21,6 @@ from wsgiref.validate import validator
 
 import brotli  # type: ignore[import-untyped]  # it comes without types
 import sentry_sdk
-from backports.zstd import ZstdDecompressor
 from flask import Flask, Response, request
 from flask_compress import Compress
 from flask_debugtoolbar import DebugToolbarExtension
@@ -50,6 +49,11 @@ from docs.measurements.questions import (
 )
 from docs.measurements.results import RESULTS, update
 from docs.measurements.servers import APP, SERVERS, command, measured_on
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdDecompressor
+else:
+    from backports.zstd import ZstdDecompressor
 
 MIDDLEWARE = RESULTS / "middleware.csv"
 
