@@ -4,10 +4,8 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryFile
 
 from sybil import Example
@@ -19,6 +17,9 @@ from docs._blocks.servers import LeftOut, listens
 
 TIMEOUT = 30  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
+
+#: Another address of this machine, where only a server answers that listens on every interface.
+ELSEWHERE = "127.0.0.2"
 
 #: Commands that would change a shell, of which each command has its own.
 CHANGES_SHELL = re.compile(r"(?:cd|export|source|\.|set|alias|unset)\b|\w+=\S*$")
@@ -40,7 +41,6 @@ def environment(page: Page) -> dict[str, str]:
     (page.settings / ".curlrc").write_text("no-progress-meter\n")
     return os.environ | {
         "CURL_HOME": str(page.settings),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": str(ROOT),
@@ -133,6 +133,8 @@ def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
             output.seek(0)
             shown = as_shown(output.read(), page)
             if ready and (not command.expected or pattern(command.expected).fullmatch(shown)):
+                if any(listens(port, ELSEWHERE) for port in ports):
+                    return "it listens on every interface: bind it to 127.0.0.1\n", 1
                 return shown if command.expected else "", 0
             if status is not None or time.monotonic() > end:
                 return shown, 0 if ready else status or 1

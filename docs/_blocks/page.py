@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+from docs._blocks.packaged import search_path
 from docs._blocks.servers import Servers
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ class Page:
             if re.match(r"FLASK_|GUNICORN_|PYTHON|.*_proxy$", name, re.IGNORECASE):
                 del os.environ[name]
         os.environ["LC_ALL"] = "C.UTF-8"
-        os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # Debian's servers, for whoever is not root
+        os.environ["PATH"] = search_path()
         os.environ["XDG_RUNTIME_DIR"] = str(self.settings)
         os.environ["DATABASE_URL"] = f"sqlite:///{self.folder}/.flights.sqlite"
         os.chdir(self.folder)

@@ -14,7 +14,6 @@ from docs._blocks.servers import ADDRESS
 #: The Debian package of each program, or file, that does not come with Python's packages.
 PACKAGES = {
     "apache2": "apache2",
-    "caddy": "caddy",
     "chromium": "chromium",
     "curl": "curl",
     "haproxy": "haproxy",

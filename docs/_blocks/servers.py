@@ -49,10 +49,10 @@ def free_port() -> int:
             return port
 
 
-def listens(port: int) -> bool:
-    """Tell whether a server accepts connections on a port of 127.0.0.1."""
+def listens(port: int, address: str = "127.0.0.1") -> bool:
+    """Tell whether a server accepts connections on a port of this machine."""
     with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+        return connection.connect_ex((address, port)) == 0
 
 
 class Servers:
