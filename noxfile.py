@@ -20,6 +20,7 @@ MEASUREMENTS = [
     "proxies",
     "middleware",
     "clients",
+    "eventsource",
     "timeouts",
     "throughput",
     "memory",

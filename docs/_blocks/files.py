@@ -61,7 +61,8 @@ def run_python(example: Example) -> str | None:
 def include(example: Example) -> str | None:
     """Run what a page includes: a file of ``examples/``, or the example of the README.
 
-    A module is imported and the page gets its names; a template is saved in the page's folder.
+    A module is imported and the page gets its names. A template is saved in the page's folder, and
+    so is a module whose caption is its own name, for a program of the page to import.
     """
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
     if not file.is_relative_to(ROOT):
@@ -80,6 +81,8 @@ def include(example: Example) -> str | None:
         names = vars(module).items()
         with newest_app_served(example):
             example.namespace.update({name: value for name, value in names if name[:2] != "__"})
+        if example.region.lexemes["options"].get("caption") == inside.name:
+            page_of(example.namespace).save(inside.name, file.read_text("utf-8"))
     else:
         page_of(example.namespace).save("/".join(inside.parts[1:]), file.read_text("utf-8"))
     return None

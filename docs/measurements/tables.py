@@ -79,6 +79,15 @@ HEAD = {
 }
 
 
+#: What an ``EventSource`` does with an answer.
+ANSWERED = {
+    "asks again": GOOD.format("asks again"),
+    "stays open": GOOD.format("follows it"),
+    "closed for good": BAD.format("closed for good"),
+    "closed by its page": "closed by its page",
+}
+
+
 class Taken(dict[str, str]):
     """Words for what a client took from a body that was cut, however much it had by then."""
 
@@ -266,6 +275,15 @@ TABLES = {
             Column("Inside a chunk", "chunked, cut inside a chunk", TAKEN),
             Column("With a Content-Length", "length, cut", TAKEN),
             Column("With neither", "close, cut", TAKEN),
+        ],
+    ),
+    "eventsource_table": Table(
+        "eventsource",
+        [
+            Column("Answer", "answer"),
+            Column("The ``EventSource``", "EventSource", ANSWERED),
+            Column("Asks again after", "asks again after, seconds", form=SECONDS),
+            Column("Measured", "versions"),
         ],
     ),
 }
