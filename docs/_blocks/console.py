@@ -36,7 +36,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def environment(page: Page) -> dict[str, str]:
-    """Return the environment of a command: the page's, with its packages."""
+    """Return the environment of a command: the page's, with the settings of programs."""
     # as when curl writes to a terminal
     (page.settings / ".curlrc").write_text("no-progress-meter\n")
     return os.environ | {
@@ -168,6 +168,8 @@ def run_commands(example: Example, page: Page, block: list[Command]) -> str | No
         difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
         if difference:
             return f"{where}\n{difference}"
+        for file in command.writes():
+            page.lost_files.pop(file, None)
         del block[0]
     if status:
         printed_last = "\n".join(filter(None, [where, got]))
@@ -185,8 +187,8 @@ def run_console(example: Example) -> str | None:
         return run_commands(example, page, block)
     except LeftOut as reason:
         reason.place = f"{example.path}:{block[0].line}"
+        why = reason.args[0]
         for command in block:
-            page.servers.left_out |= dict.fromkeys(
-                command.printed_ports(page) or [], reason.args[0]
-            )
+            page.servers.left_out |= dict.fromkeys(command.printed_ports(page) or [], why)
+            page.lost_files |= dict.fromkeys(command.writes(), why)
         raise

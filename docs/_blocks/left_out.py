@@ -1,48 +1,103 @@
 """Leave a block out by name where this machine lacks a program, and all that builds on it."""
 
+import re
+from dataclasses import dataclass, field
+
 from sybil import Example
 from sybil.typing import Evaluator
 
-from docs._blocks.names import names
-from docs._blocks.page import page_of
-from docs._blocks.servers import PRINTED_PORT, LeftOut
+from docs._blocks.names import Effects, effects, names
+from docs._blocks.page import Page, page_of
+from docs._blocks.servers import ADDRESS, PRINTED_PORT, LeftOut
+
+#: A string that names a file in the page's folder.
+FILE = re.compile(r"\w[\w./-]*\.\w{1,8}")
 
 
-def needs_and_makes(example: Example) -> tuple[set[str], set[str]]:
-    """Return the names that a block or a prompt needs, and the names and file that it makes."""
-    file = (example.region.lexemes.get("options") or {}).get("caption")
-    files = {file} if file else set()
-    if example.region.lexemes["language"] not in ("python", "pycon"):
-        return set(), files
-    try:
-        needed, made = names(getattr(example.parsed, "source", example.parsed))
-    except SyntaxError:  # running it shows what is wrong
-        return set(), files
-    return needed, made | files
+@dataclass
+class Trace:
+    """What a block, or a prompt, needs of the page and leaves on it."""
+
+    text: str
+    language: str
+    needs: set[str] = field(default_factory=set)
+    makes: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    effects: Effects = field(default_factory=Effects)
+
+    def missing(self, page: Page) -> str | None:
+        """Return why something that the block needs was left out, if it was."""
+        for lost, needed in (
+            (page.lost, self.needs),
+            (page.lost_files, self.effects.files - self.files),
+        ):
+            for name in sorted(needed & lost.keys()):
+                return lost[name]
+        return None
+
+    def requests(self, page: Page) -> bool:
+        """Tell whether the block sends requests to the app in the page's own process."""
+        ports = {int(port) for port in ADDRESS.findall(self.text)}
+        return self.language == "http" or bool(ports - page.servers.processes.keys())
+
+    def lose(self, page: Page, reason: str) -> None:
+        """Let the page miss what the block would have left on it."""
+        changed = self.effects.changed
+        if self.requests(page):
+            changed = changed | page.changed_by_requests
+        page.lose(names=self.makes, changed=changed, reason=reason)
+        unmade = {file for file in self.effects.files if FILE.fullmatch(file)}
+        unmade = {file for file in unmade if not (page.folder / file).exists()}
+        page.lost_files |= dict.fromkeys(self.files | unmade, reason)
+        if "app" in self.makes:
+            page.servers.left_out[PRINTED_PORT] = reason
+
+    def keep(self, page: Page) -> None:
+        """Remember what the block left on the page."""
+        for name in self.makes:
+            page.lost.pop(name, None)
+        for file in self.files:
+            page.lost_files.pop(file, None)
+        page.changed_by_requests |= self.effects.changed_when_called
+
+
+def trace(example: Example) -> Trace:
+    """Return what a block or a prompt needs and leaves."""
+    caption = (example.region.lexemes.get("options") or {}).get("caption")
+    found = Trace(
+        text=str(getattr(example.parsed, "source", example.parsed)),
+        language=example.region.lexemes["language"],
+        files={caption} if caption else set(),
+    )
+    if found.language in ("python", "pycon"):
+        try:
+            found.needs, found.makes = names(found.text)
+            found.effects = effects(found.text)
+        except SyntaxError:  # running it shows what is wrong
+            pass
+    return found
 
 
 def left_out_by_name(evaluator: Evaluator) -> Evaluator:
-    """Make an evaluator that also leaves out what needs the names of a block that was left out.
+    """Make an evaluator that also leaves out what needs something of a block that was left out.
 
     :param evaluator: what runs the block.
     """
 
     def evaluate(example: Example) -> str | None:
-        needed, made = needs_and_makes(example)
-        lost = page_of(example.namespace).lost if needed | made else {}
+        page, block = page_of(example.namespace), trace(example)
         try:
-            for name in sorted(needed & lost.keys()):
-                raise LeftOut(lost[name])
+            missing = block.missing(page)
+            if missing:
+                raise LeftOut(missing)
             result: str | None = evaluator(example)
         except LeftOut as reason:
             if "place" not in vars(reason):  # else it has that of a block on a page inside this one
                 reason.place = f"{example.path}:{example.line}"
-            lost |= dict.fromkeys(made, reason.args[0])
-            if "app" in made:
-                page_of(example.namespace).servers.left_out[PRINTED_PORT] = reason.args[0]
+            block.lose(page, reason.args[0])
+            page.left_out.append(str(reason))
             raise
-        for name in made:
-            lost.pop(name, None)
+        block.keep(page)
         return result
 
     return evaluate

@@ -3,11 +3,14 @@
 import os
 import re
 import sys
+from collections.abc import Iterable
 from importlib import invalidate_caches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
+
+from sybil import Example
 
 from docs._blocks.packaged import search_path
 from docs._blocks.servers import Servers
@@ -37,8 +40,17 @@ class Page:
         self.servers = Servers(namespace)
         #: The configurations of servers, by file, as the page prints them.
         self.configurations: dict[str, str] = {}
-        #: The names and files of blocks that were left out, and why they were.
+        #: The blocks that were left out, and why they were.
+        self.left_out: list[str] = []
+        #: The names and the files that blocks which were left out would have made or changed,
+        #: and why they were.
         self.lost: dict[str, str] = {}
+        self.lost_files: dict[str, str] = {}
+        #: The names that the page's functions change in place when a request calls them.
+        self.changed_by_requests: set[str] = set()
+        #: The blocks in the order in which they run, and where those stand that ran.
+        self.order: list[Example] = []
+        self.ran: set[int] = set()
         self.environment = dict(os.environ)
         self.directory = Path.cwd()
         self.path = list(sys.path)
@@ -89,6 +101,16 @@ class Page:
         """
         self.configurations[name] = text
         self.save(name, self.servers.pin_all(text))
+
+    def lose(self, names: Iterable[str], changed: Iterable[str], reason: str) -> None:
+        """Let names be missing that a block which is left out would have made or changed.
+
+        :param names: those that it would have made.
+        :param changed: those that it would have changed, or called, if they are modules.
+        :param reason: why the block is left out.
+        """
+        values = {name for name in changed if not isinstance(self.namespace.get(name), ModuleType)}
+        self.lost |= dict.fromkeys(values.union(names), reason)
 
     def close(self) -> None:
         """End the servers, put the process back as it was and remove the folder."""

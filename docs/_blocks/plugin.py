@@ -1,5 +1,6 @@
-"""What pytest is told beside the blocks: their order, and the proof at the end."""
+"""What pytest is told beside the blocks: their order, what each needs, the proof at the end."""
 
+import re
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -7,12 +8,16 @@ from pathlib import Path
 import pytest
 from sybil.integration.pytest import SybilItem
 
+from docs._blocks.page import page_of
 from docs._blocks.proof import Place, Reading, literal_blocks, unproved
-from docs._blocks.reading import in_order
+from docs._blocks.reading import in_order, run_above
 from docs._blocks.servers import LeftOut
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 PLACE, REASON = "place", "reason"
+
+#: The packages to install, in the reason why a block was left out.
+INSTALL = re.compile(r"apt-get install ([^)]+)")
 
 
 def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
@@ -22,17 +27,28 @@ def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
         yield from path.rglob("*.rst") if path.is_dir() else [path]
 
 
+def narrowed(config: pytest.Config) -> bool:
+    """Tell whether a run is asked for some blocks of its pages only."""
+    options = ["deselect", "keyword", "lf", "markexpr", "stepwise"]
+    by_option = any(getattr(config.option, name, None) for name in options)
+    return by_option or any("::" in argument for argument in config.args)
+
+
 class EveryBlockRan:
-    """Hold what Sphinx shows against what ran, for every page of the run.
+    """Hold what Sphinx shows against what ran, for every page that runs as a whole.
 
     Reports come from this process, or from those among which pytest-xdist shares the pages.
+
+    :param config: what was asked for.
     """
 
-    def __init__(self) -> None:
-        self.reading = Reading()
+    def __init__(self, config: pytest.Config) -> None:
+        self.coverage = config.pluginmanager.get_plugin("_cov")
+        self.reading = None if narrowed(config) else Reading()
         self.ran: set[Place] = set()
         self.red: set[Place] = set()
         self.left_out: list[str] = []
+        self.proof = "Only a part was asked for: nothing proved that every block is run."
         self.wrong: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -45,32 +61,39 @@ class EveryBlockRan:
                 self.red.add((file, int(line)))
         if REASON in found:
             self.left_out.append(found[REASON])
+            if self.coverage:  # what only that block reaches is not to be missed here
+                self.coverage.options.cov_fail_under = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail the run for a block that was never run, or that no reader sees."""
-        if self.ran and not session.config.option.keyword:
+        if self.reading is None:
+            return
+        if session.shouldfail or session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            self.proof = "The run was stopped: nothing proved that every block is run."
+        elif self.ran:
             files = {*pages_asked_for(session.config), *(Path(file) for file, _ in self.ran)}
             shown = literal_blocks(self.reading.doctrees(), files)
             self.wrong = unproved(shown, self.ran, self.red)
+            self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.reading.close()
 
-    def pytest_terminal_summary(
-        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
-    ) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the proof found, and name each block that was left out with what it needs."""
-        if config.option.keyword:
-            terminalreporter.write_line("With -k, nothing proved that every block was run.")
-        elif self.wrong:
+        if self.wrong:
             terminalreporter.section("the pages are not what was run", red=True)
             terminalreporter.write_line("\n".join(self.wrong), red=True)
         elif self.ran:
-            terminalreporter.write_line("Every block that Sphinx shows was run, or is named below.")
+            terminalreporter.write_line(self.proof)
         if self.left_out:
             terminalreporter.section("left out on this machine")
             terminalreporter.write_line("\n".join(self.left_out))
+            packages = sorted(set(" ".join(INSTALL.findall(str(self.left_out))).split()))
+            terminalreporter.write_line(f"To run them: apt-get install {' '.join(packages)}")
+            if self.coverage:
+                terminalreporter.write_line("Coverage is not judged: they reach lines as well.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell lets what it runs in the background ignore CTRL+C, and so would all servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        config.pluginmanager.register(EveryBlockRan())
+        config.pluginmanager.register(EveryBlockRan(config))
 
 
 @pytest.hookimpl(trylast=True)
@@ -95,6 +118,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         blocks: list[SybilItem] = in_order(page, lambda item: item.example)
         ordered += blocks
     items[:] = ordered
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Run what stands above a block, where that block was selected without it."""
+    if isinstance(item, SybilItem):
+        run_above(item.example)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -114,4 +144,8 @@ def pytest_runtest_makereport(
                 "failed",
                 f"{item.nodeid}: a block may not skip itself",
             )
+        above = page_of(item.example.namespace).left_out
+        if report.failed and above:
+            advice = "If it needs more of them than the suite sees, let Python do that on the page."
+            report.sections.append(("left out above it", "\n".join([*above, advice])))
     return report

@@ -1,10 +1,12 @@
 """Tell what a command of a ``console`` block needs: its programs, and the ports it serves on."""
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from sybil import Example
 
@@ -48,6 +50,17 @@ LISTENS = re.compile(
 )
 
 
+#: What stands between the words of a command that the shell reads.
+BETWEEN_WORDS = re.compile(r"[\s()|&;<>`\"'$]+")
+
+#: Where a shell begins another command, and where it writes what a command prints.
+NEXT_COMMAND = {"|", "||", "|&", "&", "&&", ";", "(", ")"}
+REDIRECTIONS = {">", ">>", ">|", "&>", "&>>"}
+
+#: The option of curl before the name of a file, alone or behind others.
+OUTPUT_OPTION = re.compile(r"-\w*o|--output")
+
+
 @dataclass
 class Command:
     """A command of a block: its line on the page, its text, what it must print."""
@@ -67,6 +80,30 @@ class Command:
     def names(self, file: str) -> bool:
         """Tell whether the command names a file."""
         return bool(re.search(rf"(?<![\w.-]){re.escape(file)}(?![\w.-])", self.text))
+
+    def writes(self) -> set[str]:
+        """Return the files that the command writes: by ``>``, with ``tee``, or with ``curl``."""
+        split = shlex.shlex(self.text.replace("\\\n", " "), posix=True, punctuation_chars=True)
+        split.whitespace_split, split.commenters = True, ""
+        try:
+            words = list(split)
+        except ValueError:  # a quotation that does not end, which Bash refuses
+            return set()
+        written, program = set(), ""
+        for before, word in zip(["", *words], words, strict=False):
+            if before in REDIRECTIONS or (program == "curl" and OUTPUT_OPTION.fullmatch(before)):
+                written.add(word)
+            elif word in NEXT_COMMAND:
+                program = ""
+            elif not program and not re.match(r"\w+=", word):
+                program = word
+            elif program == "tee" and word[0] not in "->":
+                written.add(word)
+        written |= {word.removeprefix("--output=") for word in words if word[:9] == "--output="}
+        if any(re.fullmatch(r"-\w*O\w*|--remote-name", word) for word in words):
+            urls = [word for word in words if "://" in word]
+            written |= {PurePosixPath(urlsplit(url).path).name for url in urls}
+        return {file.removeprefix("./") for file in written}
 
     def starts(self, file: str) -> bool:
         """Tell whether the command starts a server with a configuration or a program."""
@@ -117,11 +154,11 @@ def commands(example: Example) -> Iterator[Command]:
 
 def absent(command: Command, page: Page) -> str:
     """Say what a command needs that this machine has not, or nothing."""
-    for file, reason in page.lost.items():
-        if "." in file and (command.names(file) or command.names(Path(file).stem)):
-            return reason
+    for file in page.lost_files.keys() - command.writes():
+        if command.names(file) or (file.endswith(".py") and command.names(Path(file).stem)):
+            return page.lost_files[file]
     text = [command.text, *(page.configurations[file] for file in command.configurations(page))]
-    needed = sorted(PACKAGES.keys() & set(" ".join(text).split()))
+    needed = sorted(PACKAGES.keys() & set(BETWEEN_WORDS.split(" ".join(text))))
     missing = [name for name in needed if not (shutil.which(name) or Path(name).is_file())]
     packages = " ".join(PACKAGES[name] for name in missing)
     return f"needs {', '.join(missing)} (apt-get install {packages})" if missing else ""

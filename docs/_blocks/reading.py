@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,9 @@ from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
 from docs._blocks.left_out import left_out_by_name
+from docs._blocks.page import page_of
 from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
+from docs._blocks.servers import LeftOut
 from docs._blocks.sessions import prompts
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
@@ -69,6 +72,24 @@ def in_order(items: Iterable[Item], example_of: Callable[[Item], Example]) -> li
             ordered += early
             waiting = False
     return ordered if not waiting else ordered + early
+
+
+def run_above(example: Example) -> None:
+    """Run the blocks that come before one on its page, except those that ran already.
+
+    :param example: the block that is about to run.
+    """
+    page = page_of(example.namespace)
+    if not page.order:
+        page.order = in_order(example.document.examples(), lambda block: block)
+    for above in page.order:
+        if above.start == example.start:
+            break
+        if above.start not in page.ran:
+            page.ran.add(above.start)
+            with suppress(LeftOut):  # what needs it is left out by itself
+                above.evaluate()
+    page.ran.add(example.start)
 
 
 class BlockParser:
