@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 Piece = TypeVar("Piece", str, bytes)
-Chunk = TypeVar("Chunk")
 
 #: Characters or bytes in a chunk: 64 KiB.
 SIZE = 64 * 1024
@@ -22,7 +20,6 @@ def join_chunks(
     *,
     seconds: float = SECONDS,
     until: Piece | None = None,
-    take: int = 1,
 ) -> Generator[bytes, None, None]:
     """Join text or bytes into chunks of at least a size; the last one holds what is left.
 
@@ -30,6 +27,9 @@ def join_chunks(
     UTF-8. A piece that comes when the time is up is sent with what is held, so a source that is
     slower than that sends each piece at once. What was held when the source falls silent waits
     for its next piece.
+
+    An error of the source is raised when what came before it was sent. If that would be the
+    first chunk, it is dropped: then no status was sent either, and the error can be a page.
 
     >>> list(join_chunks(["ab", "cd", "ef"], size=3))
     [b'abcd', b'ef']
@@ -43,59 +43,43 @@ def join_chunks(
     :param seconds: how long after the chunk before it a chunk is sent that has not that size.
     :param until: the first chunk is sent sooner, with the piece that has this in it. Every piece
         has the empty string in it, so with that the first one is sent at once.
-    :param take: how many pieces to take before looking at size and time. More than one is faster
-        where many small pieces come together, as those of a template do. While there is an
-        ``until`` to look for, it is one.
+    :raises Exception: whatever the source raises.
     """
-    held: list[str | bytes] = []
-    length, due = 0, time.monotonic() + seconds
+    held: list[Piece] = []
+    length, due, started = 0, time.monotonic() + seconds, False
     try:
-        for piece in pieces if take == 1 else runs(pieces, take, until):
-            held.append(piece)
+        for piece in pieces:
             length += len(piece)
-            late = time.monotonic() >= due
-            if length and (length >= size or late or (until is not None and until in piece)):
-                yield encoded(joined(held))
-                held.clear()
-                length, until, due = 0, None, time.monotonic() + seconds
+            held.append(piece)
+            ready = length >= size or time.monotonic() >= due
+            if length and (ready or (until is not None and until in piece)):
+                chunk, held, length, until = joined(held), [], 0, None
+                yield chunk
+                due, started = time.monotonic() + seconds, True
+    except Exception:
+        if length and started:
+            yield joined(held)
+        raise
+    else:
         if length:
-            yield encoded(joined(held))
+            yield joined(held)
     finally:
-        if hasattr(pieces, "close"):
-            pieces.close()
+        close(pieces)
 
 
-def runs(pieces: Iterable[Piece], take: int, until: Piece | None) -> Iterator[Piece]:
-    """Yield pieces as they are through the one with ``until`` in it, then some joined to one.
-
-    >>> list(runs(["<p>", "</head>", "a", "b", "c"], 2, "</head>"))
-    ['<p>', '</head>', 'ab', 'c']
-
-    :param pieces: text or bytes.
-    :param take: how many are joined.
-    :param until: what to look for first, if anything.
-    """
-    source = iter(pieces)
-    if until is not None:
-        for piece in source:
-            yield piece
-            if until in piece:
-                break
-    while taken := list(islice(source, take)):
-        yield joined(taken)
-
-
-def joined(pieces: list[Any]) -> Any:
-    """Return pieces of text as one, or pieces of bytes."""
-    return ("" if isinstance(pieces[0], str) else b"").join(pieces)
-
-
-def encoded(chunk: str | bytes) -> bytes:
-    """Return a chunk as bytes."""
+def joined(pieces: list[Any]) -> bytes:
+    """Return pieces of text, or pieces of bytes, as one chunk."""
+    chunk = ("" if isinstance(pieces[0], str) else b"").join(pieces)
     return chunk.encode() if isinstance(chunk, str) else chunk
 
 
-def prime(chunks: Generator[Chunk, None, None]) -> Iterator[Chunk]:
+def close(pieces: Iterable[Any]) -> None:
+    """Close what can be closed: a generator has a ``close``, a list has none (:pep:`3333`)."""
+    if hasattr(pieces, "close"):
+        pieces.close()
+
+
+def prime(chunks: Iterable[Piece]) -> Iterator[Piece]:
     """Make the first chunk now, so that what fails before it fails in the view.
 
     The stream that comes back closes the one it was given, even if it is never iterated,
@@ -105,16 +89,20 @@ def prime(chunks: Generator[Chunk, None, None]) -> Iterator[Chunk]:
     ['ab', 'cd']
 
     :param chunks: a stream that was not started.
+    :raises TypeError: when its first chunk is neither text nor bytes.
     :raises Exception: whatever the stream raises before its first chunk.
     """
 
     def resume() -> Iterator[Any]:
-        with closing(chunks):
-            first = next(chunks, None)
+        try:
+            source = iter(chunks)
+            first = list(islice(source, 1))
+            if first and not isinstance(first[0], (str, bytes)):
+                raise TypeError(f"a chunk is str or bytes, not {type(first[0]).__name__}")
             yield ""  # stops here until the server asks for the first chunk
-            if first is not None:
-                yield first
-                yield from chunks
+            yield from chain(first, source)
+        finally:
+            close(chunks)
 
     primed = resume()
     next(primed)

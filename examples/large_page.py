@@ -13,6 +13,6 @@ def render_large_template() -> Response:
     """Show every flight as a row of one long page."""
     flights = iter_all_rows()
     page = stream_template("large_page.html", flights=flights)
-    response = Response(join_chunks(page, until="</head>", take=64))
+    response = Response(join_chunks(page, until="</head>"))
     response.call_on_close(flights.close)
     return response
