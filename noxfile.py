@@ -22,6 +22,7 @@ MEASUREMENTS = [
     "clients",
     "eventsource",
     "timeouts",
+    "lost_network",
     "throughput",
     "memory",
     "peers",

@@ -286,6 +286,14 @@ TABLES = {
             Column("Measured", "versions"),
         ],
     ),
+    "lost_network_table": Table(
+        "lost_network",
+        [
+            Column("Bounded by", "bounded by"),
+            Column("Pieces made for nobody", "pieces made for nobody"),
+            Column("Closed after", "closed after, seconds", form=SECONDS),
+        ],
+    ),
 }
 
 
