@@ -15,7 +15,7 @@ from docs._blocks.wire import compare_wire
 pytest_plugins = ["docs._blocks.plugin"]
 
 #: Languages of a configuration, which is a file that a command of the page starts a server with.
-CONFIGURATIONS = ["apacheconf", "caddyfile", "haproxy", "ini", "nginx", "vcl"]
+CONFIGURATIONS = ["apacheconf", "caddyfile", "haproxy", "ini", "nginx", "vcl", "yaml"]
 
 #: Kind of block: what runs it.
 KINDS: dict[str, Runner] = {

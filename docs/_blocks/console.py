@@ -13,7 +13,7 @@ from sybil import Example
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ROOT, Page, page_of
 from docs._blocks.programs import PORT_OPTION, Command, absent, commands
-from docs._blocks.servers import LeftOut, listens
+from docs._blocks.servers import LeftOut, listens, routes
 
 TIMEOUT = 30  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
@@ -130,6 +130,8 @@ def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
         while True:
             status = process.poll()
             ready = status is None and all(listens(port) for port in ports)
+            if ready and command.text.startswith("traefik"):
+                ready = all(routes(port) for port in ports)
             output.seek(0)
             shown = as_shown(output.read(), page)
             if ready and (not command.expected or pattern(command.expected).fullmatch(shown)):

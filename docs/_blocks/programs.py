@@ -34,6 +34,8 @@ SERVERS = {
     r"apache2 .*-(?:X|D ?FOREGROUND)\b": 0,
     r"haproxy -f\b": 0,
     r"caddy run\b": 0,
+    r"traefik --\w": 0,
+    r"envoy -c\b": 0,
     r"varnishd .*-F\b": 0,
 }
 
@@ -45,7 +47,8 @@ PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=--port=)\d+|(?<=run -p )\d+")
 
 #: The port in the line of a configuration that says where to listen.
 LISTENS = re.compile(
-    r"(?:^|[{;])\s*(?:listen |bind |http(?:-socket)? *= *|http://)(?:127\.0\.0\.1|localhost):(\d+)",
+    r"(?:^|[{;])\s*(?:listen |bind |http(?:-socket)? *= *|http://|"
+    r"- address:\s+socket_address: {address: )(?:127\.0\.0\.1|localhost)(?::|, port_value: )(\d+)",
     re.IGNORECASE | re.MULTILINE,
 )
 

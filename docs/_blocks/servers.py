@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection
 from typing import Any
 from unittest import SkipTest
 
@@ -18,10 +19,11 @@ from werkzeug.serving import BaseWSGIServer, make_server
 #: The address that a page prints for its own app: that of ``flask run``.
 PRINTED_PORT = 5000
 
-#: The port in an address of this machine, as a URL, Python or Varnish writes it.
+#: The port in an address of this machine, as a URL, Python, Varnish or Envoy writes it.
 ADDRESS = re.compile(
     r"(?<=127\.0\.0\.1:)[1-9]\d*|(?<=localhost:)[1-9]\d*"
     r"|(?<=\"127\.0\.0\.1\", )[1-9]\d*|(?<=\.port = \")[1-9]\d*"
+    r"|(?<=127\.0\.0\.1, port_value: )[1-9]\d*"
 )
 
 
@@ -53,6 +55,14 @@ def listens(port: int, address: str = "127.0.0.1") -> bool:
     """Tell whether a server accepts connections on a port of this machine."""
     with socket.socket() as connection:
         return connection.connect_ex((address, port)) == 0
+
+
+def routes(port: int) -> bool:
+    """Tell whether a proxy passes requests on; Traefik listens before it has read its routes."""
+    with suppress(OSError), closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request("GET", "/")
+        return connection.getresponse().read() != b"404 page not found\n"
+    return False
 
 
 class Servers:

@@ -42,6 +42,7 @@ class Categories(NamedTuple):
 CATEGORIES = [
     Categories("servers", ("server",), "servers", by_name=True),
     Categories("proxies", ("proxy",), "proxies", by_name=True),
+    Categories("http2", ("proxy",), "http2", by_name=True),
     Categories("middleware", ("around",), "middleware", by_name=True),
     Categories("timeouts", ("program", "event"), "timeouts", by_name=True),
     Categories("clients", ("client", "call"), "clients"),

@@ -42,6 +42,9 @@ class Target:
     :param headers: what every request carries beside its own, each line with its line end.
     """
 
+    #: The seconds that an answer may take.
+    patience: float = PATIENCE
+
     def __init__(
         self, port: int, events: Events, process_ids: list[int], headers: str = ""
     ) -> None:
@@ -60,7 +63,7 @@ class Target:
             f"{path}{mark}id={request}",
             method,
             version=version,
-            timeout=PATIENCE,
+            timeout=self.patience,
             headers=self.headers,
         )
         return Answer(exchange, request, began, self.events)
@@ -143,6 +146,12 @@ def arrivals(target: Target) -> Cells:
     }
 
 
+def framing(answer: Answer) -> str:
+    """Return how the end of a stream is marked, or what came in place of the stream."""
+    marked = answer.response.framing if answer.response.status == 200 else None
+    return marked or answer.ending
+
+
 def framings(target: Target) -> Cells:
     """Ask how the end of a stream is marked, for clients of both versions of HTTP."""
     new, old = target.ask("/endless?pieces=1"), target.ask("/endless?pieces=1", version="1.0")
@@ -151,8 +160,8 @@ def framings(target: Target) -> Cells:
     started = next((event for event in events if event.startswith("started ")), "")
     return {
         "asks the app with": started.removeprefix("started "),
-        "framing HTTP/1.1": new.response.framing or new.ending,
-        "framing HTTP/1.0": old.response.framing or old.ending,
+        "framing HTTP/1.1": framing(new),
+        "framing HTTP/1.0": framing(old),
         "empty stream": empty.ending,
     }
 

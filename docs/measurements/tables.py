@@ -33,6 +33,14 @@ ARRIVAL = {
 FAILURE = {
     "cut": GOOD.format("visible"),
     "reset": GOOD.format("visible"),
+    "500": GOOD.format("500"),
+    "silent": SILENT.format("looks complete"),
+}
+
+#: The same over HTTP/2.
+HTTP2_FAILURE = {
+    "RST_STREAM INTERNAL_ERROR": GOOD.format("INTERNAL_ERROR"),
+    "RST_STREAM CANCEL": GOOD.format("CANCEL"),
     "silent": SILENT.format("looks complete"),
 }
 
@@ -62,6 +70,15 @@ ENDED = {
 LIMITED = {
     "busy for longer than the limit": "goes on",
     "silent for longer than the limit": "falls silent",
+}
+
+#: What is done to a proxy, as the page writes it.
+SIGNALS = {
+    "SIGTERM to the proxy": "SIGTERM",
+    "SIGQUIT to the proxy": "SIGQUIT",
+    "SIGHUP to the proxy": "SIGHUP",
+    "SIGQUIT to the proxy, short grace": "SIGQUIT",
+    "SIGHUP to the proxy, short grace": "SIGHUP",
 }
 
 FRAMING = {
@@ -241,7 +258,29 @@ TABLES = {
         ],
     ),
     "proxies_timeouts": Table(
-        "timeouts", [Column("Proxy", "program"), *LIMITS], only=named_in("proxies")
+        "timeouts",
+        [Column("Proxy", "program"), *LIMITS],
+        only=lambda row: row["event"] in LIMITED and named_in("proxies")(row),
+    ),
+    "proxies_signals": Table(
+        "timeouts",
+        [
+            Column("Signal", "event", SIGNALS),
+            Column("Setting", "options", form=LITERAL),
+            *LIMITS[2:],
+        ],
+        only=lambda row: row["event"] in SIGNALS,
+    ),
+    "http2_table": Table(
+        "http2",
+        [
+            PROXY,
+            Column("Error in mid-stream", "error midway", HTTP2_FAILURE),
+            Column("curl", "curl, error midway"),
+            *PIECES,
+            DEPARTURES[0],
+            Column("Measured", "versions"),
+        ],
     ),
     "proxies_departures": Table("proxies", [PROXY, *DEPARTURES]),
     # What is compressed takes no room, so those rows say nothing here.
@@ -251,7 +290,7 @@ TABLES = {
         [
             PROXY,
             Column("Measured", "versions"),
-            Column("gunicorn", "gunicorn"),
+            Column("In front of", "behind it"),
             Column("On", "date"),
         ],
     ),

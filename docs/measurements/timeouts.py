@@ -23,7 +23,9 @@ TIMEOUTS_CSV = RESULTS / "timeouts.csv"
 
 #: A stream that has two seconds left when the signal comes, one that has nine.
 SHORT, LONG = "/endless?pieces=60", "/endless?pieces=200"
-WHOLE = {SHORT: 60, LONG: 200}
+LONGER = "/endless?pieces=400"  # than the 15 s that Envoy waits by itself
+WHOLE = {SHORT: 60, LONG: 200, LONGER: 400}
+PATIENT = 30  # seconds that a stream may take
 BEFORE_SIGNAL = 1.0  # seconds
 
 #: The seconds that each timeout is set to here.
@@ -39,6 +41,7 @@ class Case(NamedTuple):
     :param options: what its command has beside its own, or for a proxy its configuration.
     :param path: the stream that is under way.
     :param sends: the signal that is sent to its main process, if one is.
+    :param place: where the configuration of a proxy has its options.
     """
 
     program: str
@@ -46,6 +49,7 @@ class Case(NamedTuple):
     options: str = ""
     path: str = LONG
     sends: signal.Signals | None = None
+    place: str = "upstream_settings"
 
 
 #: What bounds a graceful shutdown, where a server can be told.
@@ -96,6 +100,17 @@ def cases() -> Iterator[Case]:
     for name, options in proxies.TIME_LIMITS.items():
         yield Case(name, "busy for longer than the limit", options)
         yield Case(name, "silent for longer than the limit", options, "/silent")
+    for event, path in [("busy", LONG), ("silent", "/silent")]:
+        event = f"{event} for longer than the limit"
+        yield Case("Traefik", event, proxies.TRAEFIK_LIMIT, path, place="process_settings")
+    for name in ("Envoy", "Envoy, timeout: 0s"):
+        yield Case(name, "busy for 20 s", path=LONGER)
+    for sends in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+        yield Case("nginx", f"{sends.name} to the proxy", path=SHORT, sends=sends)
+    for sends in (signal.SIGQUIT, signal.SIGHUP):
+        event = f"{sends.name} to the proxy, short grace"
+        options = f"worker_shutdown_timeout {LIMIT}s;"
+        yield Case("nginx", event, options, sends=sends, place="process_settings")
 
 
 def serve(case: Case) -> AbstractContextManager[servers.Served]:
@@ -104,7 +119,7 @@ def serve(case: Case) -> AbstractContextManager[servers.Served]:
         if server.name == case.program:
             return servers.serve(server, case.options)
     proxy = next(proxy for proxy in proxies.PROXIES if proxy.name == case.program)
-    return proxies.serve(proxy, case.options)
+    return proxies.serve(proxy, more={case.place: case.options})
 
 
 def ending(answer: Answer, whole: int) -> str:
@@ -120,13 +135,14 @@ def ending(answer: Answer, whole: int) -> str:
 def measure(case: Case) -> Cells:
     """Let something happen to a stream that is under way."""
     with serve(case) as served, ThreadPoolExecutor() as pool:
+        served.target.patience = PATIENT
         stream = pool.submit(served.target.ask, case.path)
         cells: Cells = {"versions": served.versions}
         if case.sends:
             time.sleep(BEFORE_SIGNAL)
             os.kill(served.process.pid, case.sends)
             sent = time.monotonic()
-            if case.sends is signal.SIGTERM:
+            if case.sends is not signal.SIGHUP:
                 exited = exits(served.process)
                 cells["exit, seconds"] = round(time.monotonic() - sent, 1) if exited else "not"
         answer = stream.result()
