@@ -11,7 +11,7 @@ from docs._blocks.page import Page, page_of
 from docs._blocks.servers import ADDRESS, PRINTED_PORT, LeftOut
 
 #: A string that names a file in the page's folder.
-FILE = re.compile(r"\w[\w./-]*\.\w{1,8}")
+FILE = re.compile(r"\w[\w./-]*\.[a-z]\w{0,7}")
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Trace:
 
     def requests(self, page: Page) -> bool:
         """Tell whether the block sends requests to the app in the page's own process."""
+        if self.language == "rst":  # the page inside has an app of its own
+            return False
         ports = {int(port) for port in ADDRESS.findall(self.text)}
         return self.language == "http" or bool(ports - page.servers.processes.keys())
 

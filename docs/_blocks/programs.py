@@ -157,8 +157,13 @@ def commands(example: Example) -> Iterator[Command]:
 
 def absent(command: Command, page: Page) -> str:
     """Say what a command needs that this machine has not, or nothing."""
+    words = {
+        part.removeprefix("./")
+        for word in BETWEEN_WORDS.split(command.text)
+        for part in re.split("[=:]", word)  # a file in --option=FILE, a module in MODULE:app
+    }
     for file in page.lost_files.keys() - command.writes():
-        if command.names(file) or (file.endswith(".py") and command.names(Path(file).stem)):
+        if file in words or (file.endswith(".py") and Path(file).stem in words):
             return page.lost_files[file]
     text = [command.text, *(page.configurations[file] for file in command.configurations(page))]
     needed = sorted(PACKAGES.keys() & set(BETWEEN_WORDS.split(" ".join(text))))
