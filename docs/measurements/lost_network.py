@@ -10,6 +10,7 @@ that. All cases run side by side, and take as long as the kernel tries by itself
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -223,6 +224,8 @@ class Programs:
 
         :raises NotStartedError: when this may not be done here.
         """
+        if not shutil.which("unshare"):
+            raise NotStartedError("unshare is not installed")
         process = self.start("unshare", "--net", "sleep", "infinity")
         theirs, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
         until = time.monotonic() + READY
