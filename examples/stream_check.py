@@ -1,18 +1,26 @@
 """Tell whether a response streams: when each chunk arrives, how it ends, what to try next.
 
 ``python -m examples.stream_check URL`` asks any server, of any framework.
-It is one file, and needs nothing but Python: copy it to where the trouble is.
+It is one file, and needs nothing but Python 3.9 or later: copy it to where the trouble is.
 """
 
+import sys
+
+if sys.version_info < (3, 9):  # noqa: UP036 -- the rest can be read by Python 3.6, and not run
+    sys.exit(f"stream_check needs Python 3.9 or later, and this is {sys.version.split()[0]}")
+
 import argparse
+import ast
+import base64
+import io
 import json
 import os
 import re
 import socket
 import ssl
-import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,8 +28,9 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, Literal, NamedTuple, Optional, Union
+from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 from wsgiref.util import setup_testing_defaults
 
 #: What marks the end of a body (:rfc:`9112#section-6.3`): a chunk of length zero, a
@@ -37,22 +46,38 @@ MOST_HEADERS = 200
 #: The headers that say how a response is sent, and by whom.
 TELLING = [
     *("Server", "Via", "Location", "Content-Type", "Content-Length", "Transfer-Encoding"),
-    *("Content-Encoding", "Cache-Control", "X-Accel-Buffering"),
+    *("Content-Encoding", "Cache-Control", "X-Accel-Buffering", "Allow", "Retry-After"),
 ]
 
 #: How many pieces get a line each. Those after them share a line a second.
 OWN_LINES = 20
 
-#: The most moments at which bytes came that are kept; when there are more, neighbours are joined.
-MOST_MOMENTS = 4096
+#: Seconds: what comes within TOGETHER came at one time, a pause of QUICK is a silence, a silence
+#: of LONG may be somebody who holds the body, and what follows the end is awaited for LINGER.
+TOGETHER, QUICK, LONG, LINGER = 0.002, 0.1, 0.5, 0.5
 
-#: Seconds: what comes within QUICK tells nothing, what keeps us waiting for LONG may be held,
-#: and what follows the end is awaited for LINGER.
-QUICK, LONG, LINGER = 0.1, 0.5, 0.5
+#: How many times prove a stream that is over within QUICK, and how many lines are a table's.
+MANY_TIMES, MANY_LINES = 10, 5
+
+#: The bytes of a piece that may be a part of one: proxies cut large ones to their buffers.
+LARGE = 2048
+
+#: What a time limit raises: two classes before Python 3.10.
+TIMEOUTS = (TimeoutError, socket.timeout)
+
+#: The type of what ``-d`` sends.
+FORM = "application/x-www-form-urlencoded"
 
 STATUS_LINE = re.compile(rb"HTTP/(\d\.\d) ([1-9]\d\d)(?: .*)?")
-HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
+HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?")
+
+#: What else may come: an alert, a frame that sets a connection up or refuses it, anything.
+OTHERS = [
+    ("TLS, not HTTP", re.compile(b"\x15\x03")),
+    ("HTTP/2, not HTTP/1", re.compile(b"\0..[\x04\x07].\0{4}", re.DOTALL)),
+    ("not HTTP", re.compile(b"")),
+]
 
 #: How a framing is called, what completes it, and where it is cut.
 FRAMINGS = {
@@ -89,6 +114,9 @@ class Response:
     ([], 5)
     >>> Response().feed(head + b"Transfer-Encoding: xchunked\r\n\r\nall of it")
     [Part(chunk=1, data=b'all of it')]
+    >>> response = Response()
+    >>> response.feed(head + b"Transfer-Encoding: chunked, chunked\r\n\r\n"), response.fault
+    ([], 'Transfer-Encoding names chunked twice')
     >>> for wire in [
     ...     b"SSH-2.0-OpenSSH_9.2\r\n",
     ...     b"HTTP/1.1 000 OK\r\n",
@@ -119,7 +147,8 @@ class Response:
         self.version = ""  #: ``1.0`` or ``1.1``; empty before the status line has come.
         self.status = 0  #: The status code.
         self.headers: list[tuple[str, str]] = []  #: Names in lower case, and values.
-        self.framing: Framing | None = None  #: Known when the head has come.
+        self.framing: Optional[Framing] = None  #: Known when the head has come.
+        self.fault = ""  #: How its head contradicts itself; the body is read all the same.
         self.complete = False  #: All of the body has come, as its framing tells.
         self.excess = 0  #: How many bytes came after the end of the body.
         self.whole = 0  #: How many chunks of a chunked body have come to their end.
@@ -159,11 +188,14 @@ class Response:
             status = yield from self._read_head()
         codings = self.header("transfer-encoding").lower()
         length = self.header("content-length")
+        if [coding.strip() for coding in codings.split(",")].count("chunked") > 1:
+            self.fault = "Transfer-Encoding names chunked twice"
+        elif codings and length:
+            self.fault = "it has a Transfer-Encoding and a Content-Length"
         if self._method == "HEAD" or status in (204, 304):
             self.framing = "none"
         elif codings:
-            last = codings.split(",")[-1].strip()
-            self.framing = "chunked" if last == "chunked" else "close"
+            self.framing = "chunked" if codings.split(",")[-1].strip() == "chunked" else "close"
         elif length:
             if not re.fullmatch("[0-9]{1,18}", length):
                 raise MalformedResponse(f"Content-Length is {length[:60]!r}")
@@ -190,7 +222,10 @@ class Response:
             raise MalformedResponse(f"not a status line: {line[:60]!r}")
         self.version, self.status = found[1].decode(), int(found[2])
         self.headers = []
-        while line := (yield from self._read_line()):
+        while True:
+            line = yield from self._read_line()
+            if not line:
+                return self.status
             header = HEADER.fullmatch(line)
             if not header:
                 raise MalformedResponse(f"not a header: {line[:60]!r}")
@@ -198,7 +233,6 @@ class Response:
                 raise MalformedResponse(f"more than {MOST_HEADERS} headers")
             value = header[2].strip(b" \t").decode("latin-1")
             self.headers.append((header[1].decode().lower(), value))
-        return self.status
 
     def _read_line(self, start: bytes = b"") -> Generator[None, None, bytes]:
         """Read to the next line end and return the line without it.
@@ -208,7 +242,8 @@ class Response:
         while True:
             begun = min(len(start), len(self._held))
             if self._held[:begun] != start[:begun]:
-                raise MalformedResponse(f"not HTTP: it begins with {bytes(self._held[:60])!r}")
+                what = next(name for name, begin in OTHERS if begin.match(self._held))
+                raise MalformedResponse(f"{what}: it begins with {bytes(self._held[:60])!r}")
             end = self._held.find(b"\n", 0, LONGEST_LINE)
             if end >= 0:
                 line = bytes(self._held[:end]).removesuffix(b"\r")
@@ -256,11 +291,18 @@ class Response:
 class Options(NamedTuple):
     """How to ask."""
 
-    method: str = "GET"  #: ``GET`` or ``HEAD``.
+    method: str = "GET"  #: Of the request.
     version: str = "1.1"  #: The version of HTTP: ``1.1`` or ``1.0``.
     headers: tuple[tuple[str, str], ...] = ()  #: More headers to send, or others.
     abort_after: int = 0  #: Leave after so many pieces; 0 is never.
     timeout: float = 30.0  #: The seconds that connecting, and then the exchange, may take.
+    data: Optional[bytes] = None  #: The body of the request.
+    insecure: bool = False  #: Accept any certificate.
+    resolve: tuple[str, ...] = ()  #: ``host:port:address``: where to connect instead.
+    unix_socket: str = ""  #: Connect to this path instead.
+    proxy: str = ""  #: The address of a proxy, of http, to ask through.
+    limit_rate: float = 0.0  #: Read no more bytes a second than these; 0 is all.
+    pause: float = 0.0  #: Seconds without reading after the first bytes; they extend ``timeout``.
 
 
 PLAIN = Options()
@@ -270,17 +312,18 @@ PLAIN = Options()
 class Report:
     """What was seen of a response. Times are seconds since the request was sent."""
 
-    asked: str  #: The method and the URL, or the path and the app.
+    asked: str  #: The method and the URL without its password, or the path and the app.
     verdict: str = ""  #: How the body came: ``streamed``, ``delayed`` ...
+    proof: str = ""  #: The times that say so.
     ending: str = ""  #: How the response ended: ``complete``, ``cut short`` ...
     reason: str = ""  #: What says that it ended so.
-    ok: bool = False  #: It streamed and ended cleanly.
+    ok: bool = False  #: It is no error page, streamed and ended cleanly.
     http: str = ""  #: The version of HTTP of the answer.
     status: int = 0  #: The status code; 0 when no head came.
-    framing: Framing | None = None  #: What marks the end of the body.
-    head: float | None = None  #: When the head had come.
-    first_byte: float | None = None  #: When the first byte of the body came.
-    last_byte: float | None = None  #: When its last byte came.
+    framing: Optional[Framing] = None  #: What marks the end of the body.
+    head: Optional[float] = None  #: When the head had come.
+    first_byte: Optional[float] = None  #: When the first byte of the body came.
+    last_byte: Optional[float] = None  #: When its last byte came.
     end: float = 0.0  #: When the response ended, or the waiting.
     size: int = 0  #: Bytes of the body, without its framing.
     unit: str = "part"  #: What ``pieces`` counts: chunks, items of an app, or what a read gave.
@@ -300,8 +343,169 @@ def amount(number: int, unit: str = "byte") -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
+@dataclass
+class Flow:
+    """What came between two silences."""
+
+    silence: float  #: The seconds without a byte before it.
+    begin: float  #: When its first byte came.
+    last: float  #: When its last byte came.
+    pieces: int = 0  #: How many pieces began in it.
+    small: int = 0  #: The same, where what follows a large one at once belongs to it.
+    times: int = 0  #: At how many times they began.
+    size: int = 0  #: Its bytes.
+    lines: int = 0  #: Its line ends.
+
+    def apart(self, reads: bool) -> bool:
+        """Tell whether most pieces came at times of their own, so that nothing holds them.
+
+        :param reads: a piece is what one read gave: large ones may be parts of one.
+        """
+        return self.size < 1024 * self.times if reads else 2 * self.times > self.small
+
+    def flowed(self, reads: bool) -> bool:
+        """Tell whether it took its time: its pieces came apart, or for long."""
+        lasted = self.last - self.begin
+        if self.apart(reads) and (self.times >= MANY_TIMES or (self.times > 1 and lasted >= QUICK)):
+            return True
+        return self.pieces > 1 and lasted >= max(QUICK, self.silence / 4)
+
+    def lump(self, reads: bool) -> bool:
+        """Tell whether several pieces came together: held until then, or made so."""
+        one = reads and self.last - self.begin < QUICK
+        return not (one or self.apart(reads) or self.flowed(reads))
+
+
+class Timeline:
+    """When the pieces of a body came, in little memory however many they are.
+
+    :param unit: what a piece is: ``chunk``, ``item``, or ``part``, which is what a read gave.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self.unit, self.reads = unit, unit == "part"
+        self.pieces = self.times = self.lines = self.flows = self.lumps = self.lumped = 0
+        self.first = self.flow = Flow(0, 0, 0)
+        self.silence = 0.0  #: The longest before a lump.
+        self._even = self._cut = self._size = self._piece = 0
+        self._tail = b""
+
+    def add(self, at: float, data: bytes, pieces: int = 1) -> None:
+        """Take bytes that came, and how many pieces begin with them."""
+        gap = at - self.flow.last
+        if not self.flows or (pieces and gap >= QUICK):
+            self._end_flow()
+            self.flow = Flow(gap, at, at)
+            self.first = self.first if self.flows else self.flow
+            self.flows += 1
+        if not self.flow.times or (pieces and gap >= TOGETHER):
+            if self.times > 1:  # the first one has a head before it
+                self._even += self._size % 1000 == 0 or self._size % 1024 == 0
+            self._cut += self.times > 0 and self._tail != b"\n"
+            self._size = 0
+            self.times += 1
+            self.flow.times += 1
+        self.flow.small += pieces and (self._piece < LARGE or not self._size)
+        self._piece = len(data) + (0 if pieces else self._piece)
+        self._size += len(data)
+        self._tail = data[-1:]
+        self.pieces += pieces
+        self.lines += data.count(b"\n")
+        self.flow.last = at
+        self.flow.pieces += pieces
+        self.flow.size += len(data)
+        self.flow.lines += data.count(b"\n")
+
+    def _end_flow(self) -> None:
+        """Count a flow that is over; the first is looked at by itself."""
+        if self.flows > 1 and self.flow.lump(self.reads):
+            self.lumps += 1
+            self.lumped += self.flow.pieces
+            self.silence = max(self.silence, self.flow.silence)
+
+    def judge(self, end: float, over: bool, text: bool = True) -> tuple[str, str]:
+        """Return how the body came, and the times that say so. Call it once, after all bytes.
+
+        :param end: when the response ended, or the waiting.
+        :param over: it ended by itself.
+        :param text: a line end in it is one.
+        """
+        if not self.pieces:
+            return "no body", ""
+        self._end_flow()
+        first, last = self.first, self.flow
+        came = f"{amount(self.pieces, self.unit)} at {amount(self.times, 'time')}"
+        held = f"at once, after {last.silence:.1f} s of silence: held, or made so"
+        together = f"{amount(last.pieces, self.unit)} {held}"
+        rest = end - last.last
+        over = over and rest < LONG  # it ended with its last piece
+        if self.flows == 1:
+            waited = first.silence >= LONG
+            if first.flowed(self.reads):
+                return "streamed", came
+            if rest >= LONG and not (waited and self.pieces > 1):
+                return "streamed", f"{came}, {rest:.1f} s before the end"
+            if waited and (over or self.pieces > 1):
+                return "buffered until the end" if over else "in lumps", together
+            return "in one piece" if over and self.pieces == 1 else "at once", came
+        if first.silence >= LONG and first.lump(self.reads) and 10 * first.pieces > 9 * self.pieces:
+            return "in lumps", f"{first.pieces} of {came}: held, or made so"
+        most = 2 * self.lumped > self.pieces - first.pieces
+        if most and (self.silence >= LONG or 4 * self.lumped > self.pieces):
+            if self.lumps == 1 and over and last.lump(self.reads):
+                return "delayed", together
+            return "in lumps", f"{came}, several at once after a silence: held, or made so"
+        if over and last.silence >= LONG and not last.flowed(self.reads):
+            if not self.reads and last.pieces > 1 + 2 * (self.pieces - last.pieces):
+                return "delayed", together
+            if self.flows == 2 and text and last.lines >= MANY_LINES:
+                return "delayed", f"{last.lines} lines {held}"
+        whole = 0 < self._even == self.times - 2 and 2 * self.flows > self.times
+        if whole and text and self.lines and self._cut:
+            return "in lumps", f"{came}, sized as a buffer and cut within lines: held, or made so"
+        return "streamed", came
+
+
+def inflate(wbits: int) -> Callable[[bytes], bytes]:
+    """Return what decompresses as bytes come, so that a header alone counts for nothing.
+
+    :param wbits: as :func:`zlib.decompressobj` takes it.
+    """
+    working = [zlib.decompressobj(wbits)]
+
+    def decode(data: bytes) -> bytes:
+        found = b""
+        try:
+            while data:
+                part = working[0].decompress(data, 65536)
+                found += part if len(found) < 1_000_000 else b""
+                data = working[0].unconsumed_tail
+                if working[0].eof:
+                    data = working[0].unused_data
+                    working[0] = zlib.decompressobj(wbits)
+        except zlib.error:
+            return data
+        return found
+
+    return decode
+
+
+def keep_header() -> Callable[[bytes], bytes]:
+    """Return what keeps back the first few bytes, where a compression tells what it is."""
+    kept: list[bytes] = []
+
+    def decode(data: bytes) -> bytes:
+        if kept or len(data) > 32:
+            data, kept[:] = b"".join(kept) + data, [b""]
+            return data
+        kept.append(data)
+        return b""
+
+    return decode
+
+
 class Watch:
-    """Follow one response, in little memory however long it is.
+    """Follow one response.
 
     :param asked: what is asked for.
     :param options: how.
@@ -311,13 +515,26 @@ class Watch:
     def __init__(self, asked: str, options: Options, show: Callable[[str], object]) -> None:
         self.report = Report(f"{options.method} {asked}")
         self.options = options
-        self.show = show
         self.over = threading.Event()
+        self.broken: Optional[BaseException] = None  #: What ``show`` raised.
+        self.opening = b""  #: The first bytes of the body.
+        self._show = show
         self._start = time.perf_counter()
-        self._moments: list[tuple[float, int]] = []
+        self._timeline: Optional[Timeline] = None
+        self._decode: Callable[[bytes], bytes] = bytes
+        self._begun = False  # a piece has, whose content has not come
         self._open = self._waiting = self._waiting_size = 0
+        self.chunk = 0  #: The number of the last chunk that has begun.
         self._shown = 0.0
-        show(self.report.asked)
+        self.show(self.report.asked)
+
+    def show(self, line: str) -> None:
+        """Show a line, and keep what that raises: it is no fault of the response."""
+        try:
+            self._show(line)
+        except BaseException as error:
+            self.broken = error
+            raise
 
     def start(self) -> None:
         """Begin to count the time."""
@@ -333,23 +550,30 @@ class Watch:
         for name in TELLING:
             values = [value for key, value in headers if key.lower() == name.lower()]
             if values:
-                self.report.headers[name] = ", ".join(values)
+                self.report.headers[name] = without_password(", ".join(values))
+        coding = self.report.headers.get("Content-Encoding", "identity").lower()
+        wbits = {"gzip": 31, "x-gzip": 31, "deflate": 15}.get(coding)
+        if coding != "identity":
+            self._decode = inflate(wbits) if wbits else keep_header()
         self.show(f"{at:.3f} s  {status}")
 
-    def data(self, at: float, size: int, *, whole: bool = True) -> None:
-        """Take bytes of the body: when they came, how many, whether a piece ends with them.
+    def data(self, at: float, data: bytes, *, begins: bool = True, whole: bool = True) -> None:
+        """Take bytes of the body: when they came, whether a piece begins or ends with them.
 
         :raises KeyboardInterrupt: when it is time to leave.
         """
         report = self.report
         report.first_byte = at if report.first_byte is None else report.first_byte
         report.last_byte = at
-        report.size += size
-        self._moments.append((at, size))
-        if len(self._moments) == MOST_MOMENTS:
-            pairs = zip(self._moments[::2], self._moments[1::2], strict=True)
-            self._moments = [(later, one + other) for (_, one), (later, other) in pairs]
-        self._open += size
+        report.size += len(data)
+        self.opening += data[: 512 - len(self.opening)]
+        self._timeline = self._timeline or Timeline(report.unit)
+        self._begun = self._begun or begins
+        content = self._decode(data)
+        if content:
+            self._timeline.add(at, content, int(self._begun))
+            self._begun = False
+        self._open += len(data)
         if whole:
             report.pieces += 1
             self._show_piece(at)
@@ -377,7 +601,7 @@ class Watch:
         self._waiting = self._waiting_size = 0
         self._shown = at
 
-    def end(self, ending: str, reason: str, at: float | None = None) -> None:
+    def end(self, ending: str, reason: str, at: Optional[float] = None) -> None:
         """Take how the response ended, what says so, and when. Only the first end counts."""
         if not self.report.ending:
             self.report.ending, self.report.reason = ending, reason
@@ -386,77 +610,118 @@ class Watch:
 
     def finish(self) -> Report:
         """Return the report, with its verdict."""
-        report = self.report
+        report, options = self.report, self.options
         self._show_waiting(report.last_byte or 0)
         if self._open:
             self.show(f"{report.end:.3f} s  {amount(self._open)} of the next {report.unit}")
-        report.verdict = self.judge()
-        report.ok = report.verdict == "streamed" and report.ending in ("complete", "left as asked")
-        report.next = list(advise(report))
+        text = TEXT.match(report.headers.get("Content-Type", ""))
+        left = report.ending in ("left as asked", "stopped at the time limit")
+        timeline = self._timeline or Timeline(report.unit)
+        if report.last_byte is not None and not timeline.pieces:  # nothing but such a header
+            timeline.add(report.last_byte, b"")
+        report.verdict, report.proof = timeline.judge(report.end, not left, bool(text))
+        if timeline.pieces and (options.limit_rate or options.pause):
+            report.verdict, report.proof = "read slowly", "the times are those of the reader"
+        clean = report.ending in ("complete", "left as asked") and report.status < 300
+        report.ok = clean and report.verdict in ("streamed", "read slowly")
+        report.next = list(advise(report, options, self.opening))
         return report
 
-    def judge(self) -> str:
-        """Tell from the times how the body came."""
-        report = self.report
-        if report.first_byte is None or report.last_byte is None:
-            return "no body"
-        spread, rest = report.last_byte - report.first_byte, report.end - report.last_byte
-        seen_end = report.ending not in ("left as asked", "stopped at the time limit")
-        together = seen_end and rest < LONG
-        if together and report.first_byte >= LONG and spread <= min(LONG, report.end / 10):
-            return "buffered until the end"
-        if together and report.pieces == 1 and not self._open:
-            return "in one piece"
-        if spread + rest < QUICK:
-            return "at once"
-        late = sum(size for at, size in self._moments if at >= 0.9 * report.end)
-        return "delayed" if late >= 0.9 * report.size else "streamed"
 
+#: Types whose line ends are lines.
+TEXT = re.compile("text/|.*(?:json|xml|csv)|$")
 
-#: What to try next, by how the response ended.
-ADVICE = {
+BEHIND = "Ask the server behind each proxy, then the app itself with --app."
+FRAMED = "The server frames the body: take Transfer-Encoding and Content-Length out of the app."
+
+#: What to try next, by a part of the reason.
+BY_REASON = {
+    "^TLS": "These bytes are TLS: ask with https.",
+    "^HTTP/2": "This tool speaks HTTP/1: ask another port, or look with curl --http2 -N.",
+    "^Transfer-Enc|^it has a|after the end|than it said": FRAMED,
+    "CERTIFICATE": "The certificate is not trusted here, or is another's: -k asks all the same.",
+    "^SSL": "This port may speak no TLS: ask with http.",
+    "^gaierror": "The name has no address: check it, or give an address with --resolve.",
+    "CONNECT": "The proxy of -x refused: ask without it, or with its password.",
+    "without a byte": "It may want https; otherwise read the server's log, for a worker that died.",
+}
+
+#: The same, by how the response ended.
+BY_ENDING = {
     "no answer": "Look whether the server runs, at this port, and whether it is http or https.",
     "malformed": "Look what listens there, and whether the app sets headers of the framing.",
     "cut short": "Read the server's log: the app raised, a worker was ended, or a proxy gave up.",
-    "ended by closing": "Ask with HTTP/1.1, or let the body end with an end marker.",
+    "ended by closing": "Nothing marks the end: let the body end with an end marker.",
     "stopped at the time limit": "Leave an endless stream with --abort-after 3, or give a slow"
-    " one more --timeout.",
+    " one more with -m.",
     "the app raised": "The status has left: some servers cut here, and some end the response as"
     " if it were complete.",
 }
 
-#: The same, when that was before the head had come.
-EARLY_ADVICE = {
-    "stopped at the time limit": "Look whether other streams hold every worker, or whether the"
-    " first chunk is slow to make.",
-    "the app raised": "Nothing was sent yet: a server can still answer with an error page.",
+#: The same, by the status of an error page.
+BY_STATUS = {
+    400: "The server refuses the request: compare it with what your client sends.",
+    401: "It wants to know who asks: -u USER:PASSWORD, or a cookie or token with -H.",
+    403: "It refuses you: send the cookie, the token or the headers of your client with -H.",
+    404: "Nothing is at this address: check the path, and the prefix that a proxy adds.",
+    407: "The proxy of -x wants to know who asks: -x http://USER:PASSWORD@HOST:PORT.",
+    429: "You have asked too often: wait, and ask again.",
+    502: "A proxy got no valid answer: look whether the server behind it runs, and ask that.",
+    503: "It is too busy, or a proxy has no server to ask: ask again, then behind the proxy.",
+    504: "A proxy gave up waiting: send a first piece earlier, or raise the proxy's time limit.",
 }
 
 
-def advise(seen: Report) -> Iterator[str]:
-    """Yield what to try next."""
-    if r"b'\x15\x03" in seen.reason:
-        yield "These bytes are TLS: ask with https."
-    elif seen.head is None and seen.ending in EARLY_ADVICE:
-        yield EARLY_ADVICE[seen.ending]
-    elif seen.ending in ADVICE:
-        yield ADVICE[seen.ending]
+def advise(seen: Report, options: Options, opening: bytes) -> Iterator[str]:
+    """Yield what to try next.
+
+    :param opening: the first bytes of the body.
+    """
+    unanswered = [text for part, text in BY_REASON.items() if re.search(part, seen.reason)]
+    if unanswered and seen.ending in ("no answer", "malformed"):
+        yield unanswered[0]
+    elif seen.ending == "stopped at the time limit" and seen.first_byte is None:
+        yield "Ask the server behind each proxy: one that collects sends no small endless stream."
+        yield "Is that silent too? Other streams hold every worker, or the first chunk is slow."
+    elif seen.ending == "the app raised" and seen.head is None:
+        yield "Nothing was sent yet: a server can still answer with an error page."
+    elif seen.ending in BY_ENDING:
+        yield BY_ENDING[seen.ending]
+    if seen.ending == "ended by closing" and options.version == "1.0":
+        yield "Ask with HTTP/1.1, which can mark the end."
     if seen.ending == "malformed":
         return
-    if "Location" in seen.headers and 300 <= seen.status < 400:
-        yield f"It is a redirect: ask {seen.headers['Location']}"
+    if 300 <= seen.status < 400 and "Location" in seen.headers:
+        yield from advise_redirected(seen)
+    elif seen.status == 400 and re.search(b"(?i)https|ssl|tls", opening):
+        yield "It wants TLS: ask with https."
+    elif seen.status == 405:
+        yield f"It wants another method: -X, with one of {seen.headers.get('Allow', 'its own')}."
     elif seen.status >= 400:
-        yield "It is an error page: read the server's log."
-    elif seen.asked.startswith("HEAD "):
-        yield "HEAD has no body to watch: ask without --head."
+        yield BY_STATUS.get(seen.status, "It is an error page: read the server's log.")
+    elif options.method == "HEAD":
+        yield "HEAD has no body to watch: ask without -I."
+    elif seen.verdict == "no body" and 200 <= seen.status < 300 and seen.status != 204:
+        yield "It is empty: some servers end so when the app raises early. Ask the app with --app."
     elif seen.verdict == "at once":
         yield "It was too quick to tell: ask for a stream that takes a second or more."
-    elif seen.verdict in ("buffered until the end", "delayed", "in one piece"):
+    elif seen.verdict not in ("streamed", "read slowly", "no body"):
         yield from advise_held(seen)
 
 
+def advise_redirected(seen: Report) -> Iterator[str]:
+    """Yield where a redirect leads."""
+    target = urljoin(seen.asked.partition(" ")[2], seen.headers["Location"])
+    if seen.unit == "item":
+        yield f"It is a redirect: ask for {seen.headers['Location']}"
+    elif re.match("https?://", target):
+        yield f"It is a redirect: ask {target}"
+    else:
+        yield f"It is a redirect to {target}, which this tool cannot ask."
+
+
 def advise_held(seen: Report) -> Iterator[str]:
-    """Yield where to look for what held a response back."""
+    """Yield where to look for what held a response back, or made it so."""
     if seen.verdict == "in one piece":
         yield "It came as one: let the app yield smaller pieces."
     if "Content-Encoding" in seen.headers:
@@ -465,10 +730,46 @@ def advise_held(seen: Report) -> Iterator[str]:
         yield "Its length was known: a view, a hook or a middleware made all of it first."
     if seen.headers.get("Server", "").startswith("nginx"):
         yield "nginx holds what it can: send X-Accel-Buffering: no, or set proxy_buffering off."
+        yield "Where nginx uses uwsgi_pass, it is uwsgi_buffering off."
     if seen.unit == "item":
         yield "No server is involved: look at the view, then at hooks and middleware."
     else:
-        yield "Ask the server behind each proxy, then the app itself with --app."
+        yield BEHIND
+        yield "If the app shows the same times, it made them so: let it yield earlier."
+
+
+def without_password(text: str) -> str:
+    """Return a text with an address in it without the user and password of that.
+
+    >>> without_password("http://ada:secret@127.0.0.1/@home")
+    'http://127.0.0.1/@home'
+    """
+    return re.sub("(//|^)[^/?#]*@", r"\1", text)
+
+
+class Address(NamedTuple):
+    """Where to ask, as a URL says it."""
+
+    scheme: str  #: ``http`` or ``https``.
+    host: str
+    port: int
+    authority: str  #: Host and port as a request names them.
+    user: str  #: What stands before the host, as ``user:password``.
+
+
+def read_url(url: str, schemes: Sequence[str] = ("http", "https")) -> Address:
+    """Read where to ask.
+
+    :raises ValueError: when the URL is none, with its password left out.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname or parts.port == 0:
+        known = f"{schemes[-1].rstrip('s')}://127.0.0.1:5000/path"
+        raise ValueError(f"{without_password(url)!r} is no URL such as {known}")
+    user, _, authority = parts.netloc.rpartition("@")
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    authority = authority.encode("idna").decode()
+    return Address(parts.scheme, parts.hostname, port, authority, unquote(user))
 
 
 def check(url: str, options: Options = PLAIN, show: Callable[[str], object] = str) -> Report:
@@ -476,28 +777,32 @@ def check(url: str, options: Options = PLAIN, show: Callable[[str], object] = st
 
     :param url: the address, of http or https. A redirect is not followed.
     :param options: how to ask.
-    :param show: called with a line of text for each piece, as it comes.
-    :raises ValueError: when the URL is none.
+    :param show: called with a line of text for each piece, as it comes. What it raises is raised.
+    :raises ValueError: when the URL, or an option, is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise ValueError(f"{url!r} is no URL such as http://127.0.0.1:5000/path")
-    path, authority = origin_form(url), parts.netloc.encode("idna").decode()
-    fields = {"Host": authority, "Accept": "*/*", "Connection": "close"}
-    given = {name.title() for name, _ in options.headers}
-    lines = [f"{options.method} {path} HTTP/{options.version}"]
-    lines += [f"{name}: {value}" for name, value in fields.items() if name not in given]
-    lines += [f"{name}: {value}" for name, value in options.headers]
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    watch = Watch(f"{parts.scheme}://{authority}{path}", options, show)
+    address, path = read_url(url), origin_form(url)
+    proxy = read_url(options.proxy, ["http"]) if options.proxy else None
+    request = request_bytes(address, path, options)
+    watch = Watch(f"{address.scheme}://{address.authority}{path}", options, show)
     try:
-        with connect(parts.hostname, port, parts.scheme == "https", options.timeout) as connection:
-            exchange(connection, "\r\n".join([*lines, "", ""]).encode(), watch)
-    except KeyboardInterrupt:
-        watch.end("left as asked", "by Ctrl-C")
+        with suppress(KeyboardInterrupt), connect(address, proxy, options) as connection:
+            exchange(connection, request, watch)
     except OSError as error:
+        if error is watch.broken:
+            raise
         watch.end("no answer", f"{type(error).__name__}: {error}")
-    return watch.finish()
+    watch.end("left as asked", "by Ctrl-C")
+    report = watch.finish()
+    report.next += advise_proxy(address, options)
+    return report
+
+
+def advise_proxy(address: Address, options: Options) -> Iterator[str]:
+    """Yield that the environment names a proxy, which was not asked."""
+    named = getproxies().get(address.scheme, "")
+    local = re.fullmatch(r"localhost|127\..*|::1", address.host)
+    if named and not (options.proxy or options.unix_socket or local or proxy_bypass(address.host)):
+        yield f"The environment names a proxy, which was not asked: -x {without_password(named)}"
 
 
 def origin_form(url: str) -> str:
@@ -511,61 +816,152 @@ def origin_form(url: str) -> str:
     return f"/{path.removeprefix('/')}" + (f"?{query}" if query else "")
 
 
-def connect(host: str, port: int, tls: bool, limit: float) -> socket.socket:
+def basic(user: str) -> str:
+    """Return the value of a header that signs in with ``user:password`` (:rfc:`7617`)."""
+    return f"Basic {base64.b64encode(user.encode()).decode()}"
+
+
+def request_bytes(address: Address, path: str, options: Options) -> bytes:
+    """Return a request.
+
+    :raises ValueError: when a method or a header would be more than one.
+    """
+    fields = {"Host": address.authority, "Accept": "*/*", "Connection": "close"}
+    if address.user:
+        fields["Authorization"] = basic(address.user)
+    if options.data is not None:
+        fields["Content-Type"] = FORM
+        fields["Content-Length"] = str(len(options.data))
+    if options.proxy and address.scheme == "http":
+        proxy = read_url(options.proxy, ["http"])
+        path = f"http://{address.authority}{path}"
+        if proxy.user:
+            fields["Proxy-Authorization"] = basic(proxy.user)
+    given = {name.title() for name, _ in options.headers}
+    sent = [(name, value) for name, value in fields.items() if name not in given]
+    lines = [f"{name}: {value}" for name, value in [*sent, *options.headers]]
+    for line in lines:
+        read_header(line)
+    if not re.fullmatch("[!#$%&'*+.^_`|~0-9A-Za-z-]+", options.method):
+        raise ValueError(f"{options.method!r} is no method such as POST")
+    lines.insert(0, f"{options.method} {path} HTTP/{options.version}")
+    text = "\r\n".join([*lines, "", ""])
+    return text.encode("utf-8", "surrogateescape") + (options.data or b"")
+
+
+def connect(address: Address, proxy: Optional[Address], options: Options) -> socket.socket:
     """Open a connection, in a thread: a resolver knows no time limit, nor do many addresses.
 
-    :param limit: the seconds that this may take.
+    :param proxy: where to connect instead.
     :raises OSError: when there is no connection.
+    :raises ValueError: when this system has no Unix sockets.
     """
-    opened: SimpleQueue[socket.socket | Exception] = SimpleQueue()
+    opened: SimpleQueue[Union[socket.socket, Exception]] = SimpleQueue()
+    if options.unix_socket and not hasattr(socket, "AF_UNIX"):
+        raise ValueError("this system has no Unix sockets")
 
     def connect_in_thread() -> None:
         try:
-            connection = socket.create_connection((host, port), limit)
-            if tls:
-                wrap = ssl.create_default_context().wrap_socket
-                connection = wrap(connection, server_hostname=host)
-            opened.put(connection)
+            opened.put(open_connection(address, proxy, options))
         except Exception as error:
             opened.put(error)
 
     threading.Thread(target=connect_in_thread, daemon=True).start()
     try:
-        found = opened.get(timeout=limit)
+        found = opened.get(timeout=options.timeout)
     except Empty:
-        raise TimeoutError(f"no connection within {limit:g} s") from None
+        found = TimeoutError(f"no connection within {options.timeout:g} s")
     if isinstance(found, Exception):
         raise found
     return found
 
 
+def open_connection(address: Address, proxy: Optional[Address], options: Options) -> socket.socket:
+    """Open a connection as the options say.
+
+    :raises OSError: when there is none.
+    """
+    if options.unix_socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(options.timeout)
+        connection.connect(options.unix_socket)
+    else:
+        host, port = (proxy or address).host, (proxy or address).port
+        for entry in options.resolve:
+            name, number, found = entry.split(":", 2)
+            if (name.lower(), number) == (host, str(port)):
+                host = found.strip("[]")
+        connection = socket.create_connection((host, port), options.timeout)
+    if options.limit_rate or options.pause:  # or the system reads in our place
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    if address.scheme == "http":
+        return connection
+    if proxy:
+        tunnel(connection, f"{address.host}:{address.port}", proxy.user)
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if options.insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection, server_hostname=address.host)
+
+
+def tunnel(connection: socket.socket, authority: str, user: str) -> None:
+    """Let a proxy connect to a server.
+
+    :raises OSError: when it does not.
+    """
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    lines += [f"Proxy-Authorization: {basic(user)}"] if user else []
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    answer = Response("HEAD")
+    while not answer.complete:
+        data = connection.recv(1024)
+        if not data:
+            raise OSError("the proxy closed the connection at CONNECT")
+        answer.feed(data)
+    if answer.status != 200:
+        raise OSError(f"the proxy answers CONNECT with {answer.status}")
+
+
 def exchange(connection: socket.socket, request: bytes, watch: Watch) -> None:
     """Send a request and read its response."""
-    response, timeout = Response(watch.options.method), watch.options.timeout
-    limit, came, at, closed = timeout, 0, 0.0, "is still open"
+    options = watch.options
+    response, limit, came, at = Response(options.method), options.timeout, 0, 0.0
+    closed = fault = ""
     watch.start()
-    try:
+    with suppress(OSError):  # it may answer without having read all; what is wrong, reading tells
         connection.sendall(request)
-        while not response.excess and (data := receive(connection, limit - watch.seconds())):
-            came, at = came + len(data), watch.seconds()
-            try:
-                response.feed(data)
-            finally:
-                take(response, at, watch)
-            limit = at + LINGER if response.complete else timeout
-        closed = "closed"
-    except MalformedResponse as error:
-        watch.end("malformed", str(error), at)
-    except TimeoutError:
-        if not response.complete:
-            watch.end("stopped at the time limit", f"no end within {timeout:g} s")
-    except OSError:
-        closed = "was reset"
+    while not (response.excess or fault):
+        try:
+            data = receive(connection, limit - watch.seconds(), options)
+        except TIMEOUTS:
+            closed = "is still open"
+            break
+        except OSError:
+            data, closed = b"", "was reset"
+        if not data:
+            closed = closed or "closed"
+            break
+        came, at = came + len(data), watch.seconds()
+        try:
+            response.feed(data)
+        except MalformedResponse as error:
+            fault = str(error)
+        take(response, at, watch)
+        if options.pause and watch.report.first_byte == at:
+            time.sleep(options.pause)
+            limit += options.pause
+        if response.complete:
+            limit = min(limit, at + LINGER)
+    if fault or (response.fault and response.complete):
+        watch.end("malformed", fault or response.fault, at)
+    if closed == "is still open" and not response.complete:
+        watch.end("stopped at the time limit", f"no end within {options.timeout:g} s")
     if not response.complete:
         at = watch.seconds()
     if closed == "closed":
         response.end()
-    watch.end(*ending_of(response, watch.options, closed if came else ""), at)
+    watch.end(*ending_of(response, options, closed if came else ""), at)
 
 
 def ending_of(response: Response, options: Options, closed: str) -> tuple[str, str]:
@@ -574,7 +970,7 @@ def ending_of(response: Response, options: Options, closed: str) -> tuple[str, s
     :param closed: how the connection ended; empty when not a byte had come before that.
     """
     _, complete, where = FRAMINGS[response.framing or ""]
-    if not closed:
+    if not closed and not response.complete:
         return "no answer", "the connection ended without a byte"
     if not response.complete:
         return "cut short", f"the connection {closed} {where}"
@@ -587,16 +983,20 @@ def ending_of(response: Response, options: Options, closed: str) -> tuple[str, s
     return "complete", complete
 
 
-def receive(connection: socket.socket, left: float) -> bytes:
+def receive(connection: socket.socket, left: float, options: Options) -> bytes:
     """Wait for bytes and return them, or nothing when the connection has closed.
 
     :param left: the seconds that this may take.
-    :raises TimeoutError: when it takes longer.
+    :raises OSError: one of :data:`TIMEOUTS` when it takes longer.
     """
     if left <= 0:
         raise TimeoutError
     connection.settimeout(left)
-    return connection.recv(64 * 1024)
+    most = min(64 * 1024, int(options.limit_rate / 10) + 1) if options.limit_rate else 64 * 1024
+    data = connection.recv(most)
+    if options.limit_rate:
+        time.sleep(len(data) / options.limit_rate)
+    return data
 
 
 def take(response: Response, at: float, watch: Watch) -> None:
@@ -608,23 +1008,32 @@ def take(response: Response, at: float, watch: Watch) -> None:
         words = f"{response.status} over HTTP/{response.version}, {FRAMINGS[response.framing][0]}"
         watch.head(at, words, response.headers)
     for part in response.parts:
-        watch.data(at, len(part.data), whole=not chunked or part.chunk <= response.whole)
+        begins = not chunked or part.chunk > watch.chunk
+        watch.chunk = part.chunk
+        whole = not chunked or part.chunk <= response.whole
+        watch.data(at, part.data, begins=begins, whole=whole)
 
 
 def load_app(name: str) -> Callable[..., Iterable[bytes]]:
-    """Import an app by a name such as ``module:app``, from the current folder too.
+    """Import an app by a name such as ``module:app`` or ``module:create_app()``.
+
+    The current folder is searched too.
 
     :raises ValueError: when that is no app.
     """
     module, _, attribute = name.partition(":")
+    attribute, called, values = attribute.partition("(")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        app: Callable[..., Iterable[bytes]] = attrgetter(attribute)(import_module(module))
+        app: Any = attrgetter(attribute)(import_module(module))
+        if called:
+            app = app(*ast.literal_eval(f"[{values.rstrip()[:-1]}]"))
     except Exception as error:
         raise ValueError(f"cannot import {name!r}: {type(error).__name__}: {error}") from error
     if not callable(app):
         raise ValueError(f"{name!r} is no app, and cannot be called")
-    return app
+    found: Callable[..., Iterable[bytes]] = app
+    return found
 
 
 def check_app(
@@ -637,7 +1046,7 @@ def check_app(
     :param name: such as ``module:app``.
     :param path: what to ask for, with its query.
     :param options: how to ask.
-    :param show: called with a line of text for each item, as it comes.
+    :param show: called with a line of text for each item, as it comes. What it raises is raised.
     :raises ValueError: when there is no such app.
     """
     app, path = load_app(name), origin_form(path)
@@ -653,34 +1062,30 @@ def check_app(
         watch.end("left as asked", "by Ctrl-C")
     with suppress(KeyboardInterrupt):  # a second one
         thread.join(LINGER)  # until the app is closed, which may be with its next item
+    if watch.broken:
+        raise watch.broken
     return watch.finish()
 
 
-def call_app(app: Callable[..., Iterable[bytes]], path: str, watch: Watch) -> None:
-    """Call an app as a server does, and let a watch see what it gives.
-
-    >>> def seen(app):
-    ...     watch = Watch("an app", Options(headers=(("Accept", "text/csv"),)), str)
-    ...     call_app(app, "/", watch)
-    ...     return watch.finish().reason
-    >>> seen(lambda environ, start_response: [])
-    'RuntimeError: start_response was not called'
-    >>> seen(lambda environ, start_response: start_response("200 OK", []) and ["text"])
-    'TypeError: an item is str, not bytes'
-    >>> def late(environ, start_response):
-    ...     write = start_response("200 OK", [])
-    ...     write(b"text")
-    ...     start_response("500 Oh", [], (ValueError, ValueError("too late"), None))
-    >>> seen(late)
-    'ValueError: too late'
-    """
-    method = watch.options.method
-    environ = {"REQUEST_METHOD": method, "SERVER_PROTOCOL": f"HTTP/{watch.options.version}"}
+def environ_of(path: str, options: Options) -> dict[str, Any]:
+    """Return what a server hands to an app for a request."""
+    environ: dict[str, Any] = {"REQUEST_METHOD": options.method}
+    environ["SERVER_PROTOCOL"] = f"HTTP/{options.version}"
     environ["PATH_INFO"], _, environ["QUERY_STRING"] = path.partition("?")
     environ["PATH_INFO"] = unquote(environ["PATH_INFO"], "latin-1")
-    for key, value in watch.options.headers:
-        environ[f"HTTP_{key.upper().replace('-', '_')}"] = value
+    environ["wsgi.input"] = io.BytesIO(options.data or b"")
+    if options.data is not None:
+        environ["CONTENT_TYPE"] = FORM
+        environ["CONTENT_LENGTH"] = str(len(options.data))
+    for name, value in options.headers:
+        key = name.upper().replace("-", "_")
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     setup_testing_defaults(environ)
+    return environ
+
+
+def call_app(app: Callable[..., Iterable[bytes]], path: str, watch: Watch) -> None:
+    """Call an app as a server does, and let a watch see what it gives."""
     head: list[Any] = []
 
     def start_response(status: str, headers: list[Any], exc_info: Any = None) -> Any:
@@ -703,11 +1108,11 @@ def call_app(app: Callable[..., Iterable[bytes]], path: str, watch: Watch) -> No
             raise KeyboardInterrupt  # which no ``except Exception`` of the app catches
         if item:
             send_head(at)
-        if item and method != "HEAD":
-            watch.data(at, len(item))
+        if item and watch.options.method != "HEAD":
+            watch.data(at, item)
 
     try:
-        items = app(environ, start_response)
+        items = app(environ_of(path, watch.options), start_response)
         try:
             for item in items:
                 write(item)
@@ -728,21 +1133,58 @@ def read_header(text: str) -> tuple[str, str]:
 
     :raises argparse.ArgumentTypeError: when it is none, or would be more than one.
     """
-    found = HEADER.fullmatch(text.encode())
-    if not found or re.search("[\r\0]", text):
+    found = HEADER.fullmatch(text.encode("utf-8", "surrogateescape"))
+    if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no header such as 'Name: value'")
-    return found[1].decode(), found[2].decode().strip(" \t")
+    return found[1].decode(), found[2].decode("utf-8", "surrogateescape").strip(" \t")
 
 
 def read_seconds(text: str) -> float:
-    """Return a time limit.
+    """Return a number of seconds.
 
-    :raises argparse.ArgumentTypeError: when it is no number of seconds that can be waited.
+    :raises argparse.ArgumentTypeError: when it is none that can be waited.
     """
     with suppress(ValueError):
         if 0 < float(text) < 1e6:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def read_rate(text: str) -> float:
+    """Return bytes a second, which may be given as ``10k`` or ``1M``.
+
+    :raises argparse.ArgumentTypeError: when it is no such number.
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)([kKmMgG]?)", text)
+    rate = float(found[1]) * 1024 ** " kmg".index(found[2].lower() or " ") if found else 0.0
+    if not rate:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes a second such as 10k")
+    return rate
+
+
+def read_resolve(text: str) -> str:
+    """Return where to connect instead, as ``host:port:address``.
+
+    :raises argparse.ArgumentTypeError: when it is no such thing.
+    """
+    if not re.fullmatch(r"[^:]+:[0-9]+:[^,]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT:ADDRESS")
+    return text
+
+
+def read_data(values: Sequence[str]) -> bytes:
+    """Return the body of a request: the texts, or the files named after ``@``, joined by ``&``.
+
+    :raises ValueError: when a file cannot be read.
+    """
+    parts = []
+    for value in values:
+        try:
+            part = Path(value[1:]).read_bytes() if value.startswith("@") else value.encode()
+        except OSError as error:
+            raise ValueError(f"cannot read the file of -d: {error}") from error
+        parts.append(re.sub(b"[\r\n\0]", b"", part) if value.startswith("@") else part)
+    return b"&".join(parts)
 
 
 def say(line: str) -> None:
@@ -757,49 +1199,102 @@ def conclude(seen: Report) -> Iterator[str]:
     if seen.first_byte is not None:
         times = f"from {seen.first_byte:.3f} s to {seen.last_byte:.3f} s"
         yield f"body:    {amount(seen.pieces, seen.unit)}, {amount(seen.size)}, {times}"
+    if seen.proof:
+        yield f"times:   {seen.proof}"
     yield from (f"header:  {name}: {value}" for name, value in seen.headers.items())
     yield from (f"next:    {advice}" for advice in seen.next)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check what the command line says.
-
-    :returns: 0 when it streamed and ended cleanly, otherwise 1.
-    :raises SystemExit: with 2 when the command line cannot be read.
-    """
+def command_line() -> argparse.ArgumentParser:
+    """Return what reads the command line. Where curl has an option, it has the same name."""
     parser = argparse.ArgumentParser(
         prog="stream_check",
         description="Tell whether a response streams.",
-        epilog="Exit status: 0 when it streamed and ended cleanly, 2 for usage, otherwise 1.",
+        epilog="Exit status: 0 when it streamed and ended cleanly, 1 when not, 2 when it could"
+        " not ask or print.",
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("url", help="an address of http or https; with --app, a path")
-    add("--app", metavar="MODULE:APP", help="call this WSGI app, without a server")
-    add("--head", action="store_true", help="ask with HEAD")
-    add("--http1.0", action="store_true", dest="old", help="ask with HTTP/1.0")
-    add("--gzip", action="store_true", help="accept gzip, as browsers do")
-    add("-H", type=read_header, action="append", metavar="HEADER", help="send 'Name: value' too")
+    add("--app", metavar="MODULE:APP", help="call this WSGI app, or MODULE:create_app()")
     add("--abort-after", type=int, default=0, metavar="N", help="leave after N chunks")
-    add("--timeout", type=read_seconds, default=30.0, metavar="SECONDS", help="30 by default")
-    add("--json", action="store_true", help="print one JSON object and nothing else")
+    add("--pause", type=read_seconds, default=0.0, metavar="SECONDS", help="stop reading so long")
+    add("--report-json", action="store_true", help="print one JSON object and nothing else")
+    add("-X", "--request", metavar="METHOD", help="ask with this method")
+    add("-I", "--head", action="store_true", help="ask with HEAD")
+    add("-0", "--http1.0", action="store_true", dest="old", help="ask with HTTP/1.0")
+    add("--http2", "--http3", action="store_true", help="is refused: it speaks HTTP/1")
+    add("-H", "--header", type=read_header, action="append", default=[], help="'Name: value'")
+    add("-d", "--data", action="append", metavar="DATA", help="send it with POST; @FILE is a file")
+    add("-u", "--user", metavar="USER:PASSWORD", help="sign in")
+    add("--compressed", action="store_true", help="accept gzip, as browsers do")
+    add("-m", "--max-time", type=read_seconds, default=30.0, metavar="SECONDS", help="30 if unset")
+    add("--limit-rate", type=read_rate, default=0.0, metavar="BYTES", help="read so many a second")
+    add("-k", "--insecure", action="store_true", help="accept any certificate")
+    add("--resolve", type=read_resolve, action="append", default=[], metavar="HOST:PORT:ADDRESS")
+    add("--unix-socket", default="", metavar="PATH", help="connect to this socket")
+    add("-x", "--proxy", default="", metavar="URL", help="ask through this proxy")
+    return parser
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """Return how the command line says to ask.
+
+    :raises ValueError: when it cannot be done.
+    """
+    if given.http2:
+        raise ValueError("it speaks HTTP/1 alone: look at HTTP/2 and 3 with curl -N")
+    network = [given.insecure, given.resolve, given.unix_socket, given.proxy]
+    if given.app and any([*network, given.limit_rate, given.pause]):
+        raise ValueError("with --app there is no connection to set")
+    data = read_data(given.data) if given.data else None
+    method = "HEAD" if given.head else "GET" if data is None else "POST"
+    headers = [*given.header, *[("Accept-Encoding", "gzip")] * given.compressed]
+    if given.user:
+        headers.append(("Authorization", basic(given.user)))
+    return Options(
+        given.request or method,
+        "1.0" if given.old else "1.1",
+        tuple(headers),
+        given.abort_after,
+        given.max_time,
+        data,
+        given.insecure,
+        tuple(given.resolve),
+        given.unix_socket,
+        given.proxy,
+        given.limit_rate,
+        given.pause,
+    )
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Check what the command line says.
+
+    :returns: 0 when it streamed and ended cleanly; 2 when what it prints cannot be written;
+        otherwise 1.
+    :raises SystemExit: with 2 when the command line cannot be read.
+    """
+    parser = command_line()
     given = parser.parse_args(arguments)
-    headers = [*(given.H or []), *[("Accept-Encoding", "gzip")] * given.gzip]
-    method, version = "HEAD" if given.head else "GET", "1.0" if given.old else "1.1"
-    options = Options(method, version, tuple(headers), given.abort_after, given.timeout)
-    show = str if given.json else say
+    show = str if given.report_json else say
     try:
+        options = options_of(given)
         if given.app:
             report = check_app(given.app, given.url, options, show)
         else:
             report = check(given.url, options, show)
         lines = json.dumps(asdict(report), indent=2).splitlines()
-        for line in lines if given.json else conclude(report):
+        for line in lines if given.report_json else conclude(report):
             say(line)
-    except ValueError as error:
+    except (ValueError, argparse.ArgumentTypeError) as error:
         parser.error(str(error))
-    except (BrokenPipeError, KeyboardInterrupt):  # nobody reads what this prints any more
+    except (OSError, KeyboardInterrupt) as error:  # nobody reads what this prints any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        if isinstance(error, (BrokenPipeError, KeyboardInterrupt)):
+            return 1
+        print(f"stream_check: error: cannot print: {error}", file=sys.stderr)
+        return 2
     return 0 if report.ok else 1
 
 

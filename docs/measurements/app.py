@@ -79,11 +79,11 @@ def ping() -> str:
 
 @app.get("/ticks")
 def ticks() -> Response:
-    """Send five pieces of ``?size=`` bytes, each when it is made."""
+    """Send five pieces, or ``?ticks=`` of them, of ``?size=`` bytes, each when it is made."""
     size = request.args.get("size", 6, int)
 
     def generate() -> Iterator[bytes]:
-        for tick in range(TICKS):
+        for tick in range(request.args.get("ticks", TICKS, int)):
             if tick:
                 time.sleep(TICK)
             yield f"tick{tick}".encode().ljust(size, b".")

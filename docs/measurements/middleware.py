@@ -49,6 +49,7 @@ from docs.measurements.questions import (
 )
 from docs.measurements.results import RESULTS, update
 from docs.measurements.servers import APP, SERVERS, command, measured_on
+from docs.measurements.verdicts import verdicts
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdDecompressor
@@ -243,6 +244,7 @@ QUESTIONS: list[Callable[[Target], Cells]] = [
     closings,
     departures,
     heads,
+    verdicts,
 ]
 
 

@@ -19,6 +19,7 @@ import psutil
 from docs.measurements.app import BLOCK, LATE, MOST_BLOCKS, TICK, TICKS
 from docs.measurements.processes import Events, new_id
 from docs.measurements.recorder import Arrival, Exchange, ask
+from docs.measurements.verdicts import verdicts
 from examples.stream_check import Response
 
 SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
@@ -352,6 +353,7 @@ QUESTIONS: list[Callable[[Target], Cells]] = [
     heads,
     lengths,
     hop_by_hop,
+    verdicts,
 ]
 
 #: Those that take seconds, and have no number among their answers.
