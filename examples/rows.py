@@ -10,7 +10,7 @@ import io
 import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,9 @@ YEAR_FLIGHTS = 336_776
 
 #: Rows that are written to a database at a time.
 BATCH = 1000
+
+#: Seconds that a load waits for another.
+LOADING = 600
 
 #: Rows that are read at a time: more of them are slower, for they leave the processor's cache.
 FETCHED = 300
@@ -168,12 +171,12 @@ def filled_database() -> tuple[str, str]:
     scheme, location = database()
     if scheme == "sqlite":
         if "flights" not in sqlite_tables(Path(location)):
-            fill_sqlite(Path(location), batches(read_january()))
+            fill_sqlite(Path(location), batches(read_january()), replace=False)
     else:
         with connect_postgresql(location, "filled_database") as connection:
-            found = connection.execute("SELECT to_regclass('flights')").fetchone()
-        if found == (None,):
-            fill_postgresql(location, batches(read_january()))
+            filled = has_flights(connection)
+        if not filled:
+            fill_postgresql(location, batches(read_january()), replace=False)
     return scheme, location
 
 
@@ -208,6 +211,11 @@ def sqlite_tables(path: Path) -> set[str]:
     with closing(read_sqlite(path)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {name for (name,) in tables}
+
+
+def has_flights(server: "Connection") -> bool:
+    """Tell whether a PostgreSQL database has the table."""
+    return server.execute("SELECT to_regclass('flights')").fetchone() != (None,)
 
 
 def connect_postgresql(url: str, name: str) -> "Connection":
@@ -264,39 +272,63 @@ def batches(flights: Iterator[list[Cell]]) -> Iterator[list[list[Cell]]]:
         yield batch
 
 
-def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]]) -> None:
+def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]], *, replace: bool = True) -> None:
     """Write flights to a new SQLite file and put it in the place of the old one.
 
     A stream that reads the old file goes on reading it.
 
+    :param replace: whether flights that are there, or that another load is writing, may go.
     :raises ValueError: when the old file has other tables, which would be lost.
     """
-    others = sqlite_tables(path) - {"flights"}
-    if others:
-        raise ValueError(f"{path} has other tables: {', '.join(sorted(others))}; name a new file")
-    marks = ", ".join("?" for _ in Flight._fields)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".loading-", dir=path.parent) as folder:
-        part = Path(folder, path.name)
-        with closing(sqlite3.connect(part)) as connection, connection:
-            connection.execute(f"CREATE TABLE flights (id integer PRIMARY KEY, {DEFINITIONS})")
-            for batch in batches:
-                connection.executemany(f"INSERT INTO flights ({COLUMNS}) VALUES ({marks})", batch)
-        part.replace(path)
+    with one_load(path):
+        tables = sqlite_tables(path)
+        if "flights" in tables and not replace:
+            return
+        if others := tables - {"flights"}:
+            raise ValueError(
+                f"{path} has other tables: {', '.join(sorted(others))}; name a new file"
+            )
+        marks = ", ".join("?" for _ in Flight._fields)
+        with TemporaryDirectory(prefix=".loading-", dir=path.parent) as folder:
+            part = Path(folder, path.name)
+            with closing(sqlite3.connect(part)) as connection, connection:
+                connection.execute(f"CREATE TABLE flights (id integer PRIMARY KEY, {DEFINITIONS})")
+                insert = f"INSERT INTO flights ({COLUMNS}) VALUES ({marks})"
+                for batch in batches:
+                    connection.executemany(insert, batch)
+            part.replace(path)
 
 
-def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]]) -> None:
+@contextmanager
+def one_load(path: Path) -> Iterator[None]:
+    """Wait until nobody else loads flights into an SQLite file, for :data:`LOADING` at most.
+
+    A file beside it is locked by SQLite, and the lock goes with the process that holds it.
+
+    :raises sqlite3.Error: when another load takes longer.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with closing(sqlite3.connect(lock, timeout=LOADING, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def fill_postgresql(url: str, batches: Iterable[list[list[Cell]]], *, replace: bool = True) -> None:
     """Replace the flights in a PostgreSQL database, in one transaction.
 
     A stream that reads the old flights goes on reading them, and nobody waits for it.
 
+    :param replace: whether flights that are there, or that another load is writing, may go.
     :raises ConnectionError: when the server cannot be reached.
     """
     key = "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
     with connect_postgresql(url, "load") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(2013)")  # one load at a time
-        if cursor.execute("SELECT to_regclass('flights')").fetchone() == (None,):
+        if not has_flights(connection):
             cursor.execute(f"CREATE TABLE flights ({key}, {DEFINITIONS})")
+        elif not replace:  # they came while this one waited
+            return
         cursor.execute("DELETE FROM flights")  # unlike TRUNCATE and DROP, waits for no reader
         with cursor.copy(f"COPY flights ({COLUMNS}) FROM STDIN") as copy:
             for batch in batches:
