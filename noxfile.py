@@ -22,6 +22,7 @@ MEASUREMENTS = [
     "middleware",
     "clients",
     "eventsource",
+    "spreadsheet",
     "timeouts",
     "lost_network",
     "throughput",
@@ -74,6 +75,14 @@ def tests(session: nox.Session) -> None:
     coverage = ["--cov=examples", "--cov-report=term-missing:skip-covered"]
     everything = ["--numprocesses=2", "--dist=loadfile", *coverage]
     session.run("pytest", *session.posargs or everything, env=core)
+
+
+@nox.session
+def same_bytes(session: nox.Session) -> None:
+    """Compare the sources of the export on hundreds of tables, where its page takes a few."""
+    install(session, "tests")
+    page = "docs/recipes/export-at-database-speed.rst"
+    session.run("pytest", page, *session.posargs, env={"SAME_BYTES": "300"})
 
 
 @nox.session

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from io import StringIO
 from typing import NamedTuple
 
@@ -21,20 +22,36 @@ class Block(NamedTuple):
     rows: int
 
 
+#: What the files of a spreadsheet cannot hold (XML 1.0, 2.2), so that it may drop it. A formula
+#: behind a NUL is a formula (OWASP ASVS 5.0, 1.2.10).
+DROPPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
 #: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
 #: which in many countries is not the comma (OWASP, "CSV Injection").
 FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 
+#: Cells that are written as numbers, or empty.
+NUMBERS = frozenset([int, float, bool, Decimal, type(None)])
+
 
 def neutralise(cell: object) -> object:
-    """Put an apostrophe before text that a spreadsheet would take for a formula.
+    r"""Put an apostrophe before text that a spreadsheet would take for a formula.
 
-    Numbers are left alone, negative ones too.
+    Numbers are left alone, negative ones too. Any other object is the text that the csv module
+    writes for it. What a spreadsheet drops is dropped first, or it would hide a formula.
 
     >>> neutralise("=1+1"), neutralise("gate;=1+1"), neutralise(-1), neutralise("EWR")
     ("'=1+1", "gate;'=1+1", -1, 'EWR')
+    >>> from pathlib import PurePath
+    >>> neutralise("\0=1+1"), neutralise(PurePath("=1+1"))
+    ("'=1+1", "'=1+1")
     """
-    return FORMULA_START.sub("'", cell) if isinstance(cell, str) else cell
+    if type(cell) in NUMBERS:
+        return cell
+    text = cell if isinstance(cell, str) else str(cell)
+    if text.isalnum():  # most cells, and this is the fastest look at them
+        return text
+    return FORMULA_START.sub("'", DROPPED.sub("", text))
 
 
 def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> bytes:
@@ -43,11 +60,12 @@ def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> 
     >>> csv_text([["UA", 1545, None], ["a,b", "é", "=1+1"]])
     b'UA,1545,\r\n"a,b",\xc3\xa9,=1+1\r\n'
 
-    :param rows: the cells of each row. ``None`` becomes an empty cell.
+    :param rows: the cells of each row. ``None`` becomes an empty cell, and half of a surrogate
+        pair, which UTF-8 has no bytes for, its escape: ``\ud800``.
     :param spreadsheet: neutralise formulas.
     """
     file = StringIO(newline="")
     if spreadsheet:
         rows = (map(neutralise, row) for row in rows)
     csv.writer(file).writerows(rows)
-    return file.getvalue().encode()
+    return file.getvalue().encode(errors="backslashreplace")

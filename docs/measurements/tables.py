@@ -306,6 +306,17 @@ TABLES = {
         only=lambda row: row["around"] != "nothing",
     ),
     "proxies_arrivals": Table("proxies", [PROXY, *PIECES]),
+    "spreadsheet_table": Table(
+        "spreadsheet",
+        [
+            Column("Separator", "separator"),
+            Column("Cells", "cells"),
+            Column("Computed", "formulas"),
+            Column("Sign", "signs", form=LITERAL),
+            Column("Before it", "before the sign"),
+            Column("Computed, neutralised", "formulas, neutralised"),
+        ],
+    ),
     "clients_failures": Table(
         "clients",
         [

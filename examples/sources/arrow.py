@@ -11,7 +11,7 @@ import adbc_driver_sqlite.dbapi as sqlite
 import pyarrow as pa
 from pyarrow import compute, csv
 
-from examples.csv_text import Block, csv_text
+from examples.csv_text import DROPPED, Block, csv_text
 from examples.rows import TEXT_COLUMNS, filled_database, select_flights
 
 #: How much each driver puts into a record batch: rows of SQLite, bytes of PostgreSQL.
@@ -22,6 +22,25 @@ BATCH = {
 
 #: Lines that end as those of the csv module do. A cell that needs quotes is an error.
 UNQUOTED = csv.WriteOptions(include_header=False, quoting_style="none", eol="\r\n")
+
+#: The types of columns that Arrow writes as numbers and points in time, or as gaps alone.
+NUMBERS = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+    pa.types.is_duration,
+    pa.types.is_null,
+)
+
+#: The types of columns that it writes as the text they hold.
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
+#: What a text that is not safe in a spreadsheet has in it.
+RISKY = rf'{DROPPED.pattern}|\A[=+\-@\t\r\n]|[;,"\t\r\n][=+\-@]'
 
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
@@ -102,28 +121,49 @@ def batch_text(batch: pa.RecordBatch, *, spreadsheet: bool = False) -> bytes:
     :param batch: the rows.
     :param spreadsheet: neutralise formulas.
     """
-    if spreadsheet:
-        columns = [neutralise(column) for column in batch.columns]
-        batch = pa.record_batch(columns, names=batch.schema.names)
-    if batch.num_columns > 1:  # else a gap would be an empty line, which readers skip
+    columns = [printable(column, spreadsheet) for column in batch.columns]
+    if len(columns) > 1:  # else a gap would be an empty line, which readers skip
         text = BytesIO()
         with suppress(pa.ArrowInvalid):  # a cell needs quotes; Arrow would put them round all
-            csv.write_csv(batch, text, UNQUOTED)
+            csv.write_csv(pa.record_batch(columns, batch.schema.names), text, UNQUOTED)
             return text.getvalue()
-    return csv_text(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    return csv_text(zip(*(each.cast(pa.string()).to_pylist() for each in columns), strict=True))
+
+
+def printable(column: pa.Array, spreadsheet: bool) -> pa.Array:
+    """Return a column of a type that Arrow's CSV writer knows, as it or the csv module prints it.
+
+    >>> printable(pa.array([["a"], None]), spreadsheet=False).to_pylist()
+    ["['a']", None]
+
+    :param column: of any type.
+    :param spreadsheet: neutralise formulas.
+    """
+    if pa.types.is_dictionary(column.type):
+        return printable(column.dictionary_decode(), spreadsheet)
+    if any(is_number(column.type) for is_number in NUMBERS):
+        return column
+    if not any(is_text(column.type) for is_text in TEXTS):
+        cells = (None if cell is None else str(cell) for cell in column.to_pylist())
+        column = pa.array(cells, pa.string())
+    return neutralise(column) if spreadsheet else column.cast(pa.string())
 
 
 def neutralise(column: pa.Array) -> pa.Array:
-    """Put an apostrophe before text that a spreadsheet would take for a formula.
+    r"""Put an apostrophe before text that a spreadsheet would take for a formula.
 
     It does to a column what :func:`examples.csv_text.neutralise` does to a cell, for Arrow's
     regular expressions cannot look around.
 
-    >>> neutralise(pa.array(["=1+1", "gate;=1+1", None])).to_pylist()
-    ["'=1+1", "gate;'=1+1", None]
+    >>> neutralise(pa.array(["=1+1", "gate;=1+1", "\0=1+1", None])).to_pylist()
+    ["'=1+1", "gate;'=1+1", "'=1+1", None]
+
+    :param column: text of any type.
     """
-    if not pa.types.is_string(column.type):
+    column = column.cast(pa.string())
+    if not compute.any(compute.match_substring_regex(column, RISKY)).as_py():
         return column
     replace = compute.replace_substring_regex
+    column = replace(column, DROPPED.pattern, "")
     column = replace(column, r'([;,"\t\r\n])([=+\-@])', r"\1'\2")
     return replace(column, r"\A([=+\-@\t\r\n])", r"'\1")

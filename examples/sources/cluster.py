@@ -143,7 +143,7 @@ def read_partition(file: str, columns: Sequence[str], *, spreadsheet: bool = Fal
     types = pa.schema([SCHEMA.field(name) for name in columns])
     with parquet.ParquetFile(file) as partition:
         return [
-            # Only of our own types is it known that formulas in them are found.
+            # Other programs write other types, and then a number may look another way.
             Block(batch_text(batch.cast(types), spreadsheet=spreadsheet), batch.num_rows)
             for batch in partition.iter_batches(BATCH, columns=columns)
         ]

@@ -1,16 +1,17 @@
 """Lines that PostgreSQL itself makes, with COPY, through psycopg."""
 
-import csv
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from io import StringIO
 
 from psycopg import generators, pq, waiting
 from psycopg.errors import error_from_result
 
 from examples.chunks import SIZE
-from examples.csv_text import FORMULA_START, Block, csv_text
+from examples.csv_text import DROPPED, FORMULA_START, Block
 from examples.rows import TEXT_COLUMNS, connect_postgresql, filled_database, select_flights
+
+#: What COPY writes for a cell that is alone in its row, where the csv module writes another thing.
+ALONE = {b"": b'""', rb'"\."': rb"\."}
 
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:
@@ -23,7 +24,7 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
     scheme, url = filled_database()
     if scheme != "postgresql":
         raise ValueError("the source copy needs PostgreSQL; DATABASE_URL names an SQLite file")
-    cells = [neutralised(name) if spreadsheet else name for name in columns]
+    cells = [text_cell(name, spreadsheet) if name in TEXT_COLUMNS else name for name in columns]
     statement = f"COPY ({select_flights(cells)}) TO STDOUT (FORMAT csv)"
     with closing(connect_postgresql(url, "copy")) as connection:
         connection.pgconn.send_query(statement.encode())
@@ -38,17 +39,22 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
             raise
 
 
-def neutralised(name: str) -> str:
-    """Return the SQL that puts an apostrophe where a formula may begin.
+def text_cell(name: str, spreadsheet: bool) -> str:
+    """Return the SQL of a cell that COPY writes as the csv module does.
 
-    >>> neutralised("flight")
-    'flight'
+    COPY puts quotes round an empty text, to tell it from NULL, and the csv module puts none.
 
-    :param name: a field of :class:`examples.rows.Flight`.
+    >>> text_cell("carrier", spreadsheet=False)
+    "nullif(carrier, '')"
+
+    :param name: a column of text.
+    :param spreadsheet: neutralise formulas.
     """
-    if name not in TEXT_COLUMNS:
-        return name
-    return f"regexp_replace({name}, '{FORMULA_START.pattern}', '''', 'g')"
+    cell = name
+    if spreadsheet:
+        cell = f"regexp_replace({cell}, '{DROPPED.pattern}', '', 'g')"
+        cell = f"regexp_replace({cell}, '{FORMULA_START.pattern}', '''', 'g')"
+    return f"nullif({cell}, '')"
 
 
 def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready | int, Block]:
@@ -60,13 +66,14 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
     :param server: the connection on which COPY was started.
     :raises psycopg.Error: when the server reports one.
     """
-    lines, rows = bytearray(), 0
-    while len(lines) < SIZE:
+    lines: list[memoryview] = []
+    length = 0
+    while length < SIZE:
         size, line = server.get_copy_data(1)
         if size > 0:
-            lines += line
-            rows += 1
-        elif size == 0 and rows:
+            lines.append(line)
+            length += size
+        elif size == 0 and lines:
             break
         elif size == 0:
             yield waiting.Wait.R
@@ -76,24 +83,25 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
             if ended.status != pq.ExecStatus.COMMAND_OK:
                 raise error_from_result(ended)
             break
-    return Block(as_csv_module(bytes(lines), rows), rows)
+    return Block(as_csv_module(lines), len(lines))
 
 
-def as_csv_module(lines: bytes, rows: int) -> bytes:
-    r"""Return the lines of COPY as the csv module writes them: each ends with CR and LF.
+def as_csv_module(lines: Sequence[bytes | memoryview]) -> bytes:
+    r"""Return lines of COPY as the csv module writes them: each ends with CR and LF.
 
-    COPY also puts quotes round an empty text, to tell it from NULL, and none round a NULL alone
-    in its row, which would be an empty line.
+    Alone in its row NULL is an empty line, to which the csv module adds quotes, and ``\.`` has
+    quotes, which the csv module does not add.
 
-    >>> as_csv_module(b'UA,1545,IAH\n', 1), as_csv_module(b'UA,"","a\nb"\n', 1)
-    (b'UA,1545,IAH\r\n', b'UA,,"a\nb"\r\n')
-    >>> as_csv_module(b'UA\n\n', 2)
-    b'UA\r\n""\r\n'
+    >>> as_csv_module([b'UA,1545,IAH\n', b'UA,,"a\nb"\n'])
+    b'UA,1545,IAH\r\nUA,,"a\nb"\r\n'
+    >>> as_csv_module([b'UA\n', b'\n', b'"\\."\n'])
+    b'UA\r\n""\r\n\\.\r\n'
 
-    :param lines: of COPY.
-    :param rows: how many rows that is.
+    :param lines: each of a row.
     """
-    empty_line = lines.startswith(b"\n") or b"\n\n" in lines
-    if lines.count(b"\n") == rows and b'""' not in lines and not empty_line:
-        return lines.replace(b"\n", b"\r\n")
-    return csv_text(row or [""] for row in csv.reader(StringIO(lines.decode(), newline="")))
+    text = b"".join(lines)
+    alone = text.startswith(b"\n") or b"\n\n" in text or rb'"\."' in text
+    if text.count(b"\n") == len(lines) and not alone:
+        return text.replace(b"\n", b"\r\n")
+    cells = (bytes(line[:-1]) for line in lines)
+    return b"".join(ALONE.get(cell, cell) + b"\r\n" for cell in cells)
