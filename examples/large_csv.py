@@ -51,7 +51,8 @@ def csv_file(
     :param header: the name of each column.
     :param blocks: its lines.
     :param spreadsheet: begin with a byte order mark, and neutralise formulas in the header.
-    :param end_marker: end with a line that counts the rows.
+    :param end_marker: end with a line that counts the rows. It has one cell, and a second, empty
+        one where each row has one cell, so no row can be taken for it.
     """
     if spreadsheet:
         yield BYTE_ORDER_MARK.encode()
@@ -61,28 +62,31 @@ def csv_file(
         yield block.text
         count += block.rows
     if end_marker:
-        yield csv_text([[f"# end of export: {count} rows"]])
+        marker = f"# end of export: {count} rows"
+        yield csv_text([[marker, ""] if len(header) == 1 else [marker]])
 
 
 def flag(name: str, value: str) -> bool:
     """Tell whether a query parameter is set to the one value it may have.
 
-    Any other value is a 400 response.
+    Any other value is a 400 response, and so is a second one.
     """
-    given = request.args.get(name)
-    if given not in (None, value):
-        abort(400, f"{name} may only be {value!r}")
-    return given == value
+    given = request.args.getlist(name)
+    if given not in ([], [value]):
+        abort(400, f"{name} may only be {value!r}, once")
+    return bool(given)
 
 
 def chosen_columns() -> Sequence[str]:
     """Return the columns that ``?columns=`` names, or all.
 
-    A name that is no column, or stands there twice, is a 400 response.
+    A name that is no column, or stands there twice, is a 400 response, and so are two lists.
     """
-    columns = request.args.get("columns", ",".join(Flight._fields)).split(",")
-    if len(set(columns)) < len(columns) or not set(columns) <= set(Flight._fields):
-        abort(400, f"columns may be some of {','.join(Flight._fields)}")
+    lists = request.args.getlist("columns") or [",".join(Flight._fields)]
+    columns = lists[0].split(",")
+    repeated = len(lists) > 1 or len(set(columns)) < len(columns)
+    if repeated or not set(columns) <= set(Flight._fields):
+        abort(400, f"columns may be some of {','.join(Flight._fields)}, each once")
     return columns
 
 
