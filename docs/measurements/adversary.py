@@ -84,6 +84,7 @@ def timeline(
     unit: str = "chunk",
     rest: float = 0.0,
     coding: str = "",
+    kind: str = "text/csv",
     server: str = "",
     part: Callable[[Report], str] = lambda report: report.verdict,
 ) -> Case:
@@ -93,6 +94,7 @@ def timeline(
     :param unit: what the pieces are.
     :param rest: the seconds from the last of them to the end.
     :param coding: the ``Content-Encoding``.
+    :param kind: the ``Content-Type``.
     :param server: the ``Server``.
     :param part: what of the report is looked at.
     """
@@ -100,7 +102,7 @@ def timeline(
     def find() -> str:
         watch = Watch("a stream", PLAIN, str)
         watch.report.unit = unit
-        headers = {"Content-Type": "text/csv", "Content-Encoding": coding, "Server": server}
+        headers = {"Content-Type": kind, "Content-Encoding": coding, "Server": server}
         watch.head(0, "200 OK", [header for header in headers.items() if header[1]])
         moments = [moment for each in arrivals for moment in each]
         for at, data in moments:
@@ -231,6 +233,21 @@ LUMPS = [
     timeline("five ticks", "streamed", rows(5, 0.01, 0.2)),
     timeline("five rows each second", "in lumps", *(rows(5, second) for second in range(5))),
     timeline("a row five times a second", "streamed", rows(25, 0.0, 0.2)),
+    timeline(
+        "two events each second",
+        "in lumps",
+        *(rows(2, second, 0, b"data: 1\n\n") for second in range(5)),
+        kind="text/event-stream",
+    ),
+    timeline(
+        "an event each second, in two pieces",
+        "streamed",
+        *(
+            [(second, b"event: tick\n"), (second, b"data: 1\r\n\r\n")]
+            for second in (0.0, 1.0, 2.0, 3.0)
+        ),
+        kind="text/event-stream",
+    ),
     timeline("a lump of 500 rows, and one more", "in lumps", rows(500, 4), rows(1, 4.3)),
     timeline("500 rows apart, and one more", "streamed", rows(500, 4, 0.004), rows(1, 6.3)),
     timeline(
