@@ -269,8 +269,9 @@ def client_of(case: Case, events: Events, folder: Path, request: str) -> Iterato
         if case.proxy:
             file = folder / "proxy"
             file.write_text(case.proxy.configuration.format(folder=folder, limit=LIMIT), "utf-8")
-            command = case.proxy.program.command.format(folder=folder, file=file)
-            programs.start(*server, *shlex.split(command))
+            program = case.proxy.program
+            name, *arguments = shlex.split(program.command.format(folder=folder, file=file))
+            programs.start(*server, proxies.find(name, program), *arguments)
         path = f"/pieces?{case.stream}&id={request}"
         reader = programs.start(*client, sys.executable, "-c", READER, path, str(READY))
         assert reader.stdout
@@ -307,7 +308,7 @@ def row(case: Case) -> Cells:
         cells["not measured"] = str(error)
     versions = [made_of("", "gunicorn"), f"Linux {platform.release().partition('-')[0]}"]
     if case.proxy and "not measured" not in cells:
-        versions.append(proxies.version_of(proxies.Proxy(case.bounds, case.proxy.program)))
+        versions.append(proxies.version_of(case.proxy.program))
     return cells | {"versions": "; ".join(versions)} | measured_on()
 
 
