@@ -15,7 +15,7 @@ from docs._blocks.page import ROOT, Page, page_of
 from docs._blocks.programs import PORT_OPTION, Command, absent, commands
 from docs._blocks.servers import LeftOut, listens, routes
 
-TIMEOUT = 30  # seconds that a command may take
+TIMEOUT = 60  # seconds that a command may take
 READY = 20  # seconds that a server may take to start
 
 #: Another address of this machine, where only a server answers that listens on every interface.
