@@ -621,7 +621,9 @@ BY_REASON = {
     "^TLS": "These bytes are TLS: ask with https.",
     "^HTTP/2": "This tool speaks HTTP/1: ask another port, or look with curl --http2 -N.",
     "^Transfer-Enc|^it has a|after the end|than it said": FRAMED,
-    "CERTIFICATE": "The certificate is not trusted here, or is another's: -k asks all the same.",
+    "^SSLCert": "The certificate is not trusted here, or is another's: -k asks all the same.",
+    "^SSL.*alert no application": "The server wants HTTP/2, and this tool speaks HTTP/1.",
+    "^SSL.*alert": "The server refuses such TLS: look at its versions and client certificates.",
     "^SSL": "This port may speak no TLS: ask with http.",
     "^gaierror": "The name has no address: check it, or give an address with --resolve.",
     "CONNECT": "The proxy of -x refused: ask without it, or with its password.",
@@ -823,7 +825,8 @@ def request_bytes(address: Address, path: str, options: Options) -> bytes:
     sent = [(name, value) for name, value in fields.items() if name not in given]
     lines = [f"{name}: {value}" for name, value in [*sent, *options.headers]]
     for line in lines:
-        read_header(line)
+        if not HEADER.fullmatch(line.encode("utf-8", "surrogateescape")):
+            raise ValueError(f"{line!r} is no header such as 'Name: value'")
     if not re.fullmatch("[!#$%&'*+.^_`|~0-9A-Za-z-]+", options.method):
         raise ValueError(f"{options.method!r} is no method such as POST")
     lines.insert(0, f"{options.method} {path} HTTP/{options.version}")
@@ -1269,7 +1272,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         lines = json.dumps(asdict(report), indent=2).splitlines()
         for line in lines if given.report_json else conclude(report):
             say(line)
-    except (ValueError, argparse.ArgumentTypeError) as error:
+    except ValueError as error:
         parser.error(str(error))
     except (OSError, KeyboardInterrupt) as error:  # nobody reads what this prints any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

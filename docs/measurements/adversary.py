@@ -505,6 +505,19 @@ HINTS = [
 ]
 
 
+def raised(what: str, expected: str, call: Callable[[], object]) -> Case:
+    """Return a case of a call: what it raises, or returns."""
+
+    def find() -> str:
+        try:
+            said = str(call())
+        except (OSError, ValueError) as error:
+            said = f"{type(error).__name__}: {error}"
+        return expected if said.startswith(expected) else said
+
+    return Case(what, expected, find)
+
+
 def asked(
     what: str,
     expected: str,
@@ -570,6 +583,16 @@ SECRETS = [
     asked("no password", "without Authorization", URL),
     asked("CR LF in a header", "without exit 1", URL, "-H", "A: b\r\nX: y"),
     asked("a header", "A: b", URL, "-H", "A: b"),
+    raised(
+        "CR LF in a header of a program",
+        "ValueError: 'A: b\\r\\nX: y' is no header",
+        lambda: check("http://127.0.0.1/", Options(headers=(("A", "b\r\nX: y"),))),
+    ),
+    raised(
+        "CR LF in a method of a program",
+        "ValueError: 'GET\\r\\nX: y' is no method",
+        lambda: check("http://127.0.0.1/", Options(method="GET\r\nX: y")),
+    ),
     asked("a line feed at the end of a header", "exit 2", URL, "-H", "A: b\n"),
     asked("a header without a value", "A: ", URL, "-H", "A:"),
     asked("port 0", "exit 2", "http://127.0.0.1:0/"),
@@ -612,6 +635,8 @@ QUESTIONS = [
     asked("-k", "in one piece, complete", LOCAL, "-k", tls=True),
     asked("no -k", "-k asks all the same", LOCAL, tls=True),
     asked("https where nobody speaks TLS", "ask with http.", LOCAL),
+    asked("HTTP/2 alone", "speaks HTTP/1", LOCAL, answer=b"\x15\x03\x03\0\x02\x02\x78"),
+    asked("TLS 1.0 alone", "refuses such TLS", LOCAL, answer=b"\x15\x03\x03\0\x02\x02\x46"),
     asked("http where TLS is spoken", "https", "http://localhost:PORT/", tls=True),
     asked("--resolve", "Host: away.example:", AWAY, "--resolve", HERE),
     asked(
@@ -695,19 +720,6 @@ def refuse(line: str) -> None:
     """Fail at a line about a piece, as a caller's log may."""
     if "part" in line or "item" in line:
         raise OSError(errno.EIO, "the caller's disk")
-
-
-def raised(what: str, expected: str, call: Callable[[], object]) -> Case:
-    """Return a case of a call: what it raises, or returns."""
-
-    def find() -> str:
-        try:
-            said = str(call())
-        except (OSError, ValueError) as error:
-            said = f"{type(error).__name__}: {error}"
-        return expected if said.startswith(expected) else said
-
-    return Case(what, expected, find)
 
 
 def run(answer: bytes, output: io.StringIO, *options: str) -> int:
