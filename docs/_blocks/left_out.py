@@ -27,10 +27,8 @@ class Trace:
 
     def missing(self, page: Page) -> str | None:
         """Return why something that the block needs was left out, if it was."""
-        for lost, needed in (
-            (page.lost, self.needs),
-            (page.lost_files, self.effects.files - self.files),
-        ):
+        files = (self.effects.strings | self.effects.modules) - self.files
+        for lost, needed in ((page.lost, self.needs), (page.lost_files, files)):
             for name in sorted(needed & lost.keys()):
                 return lost[name]
         return None
@@ -48,8 +46,11 @@ class Trace:
         if self.requests(page):
             changed = changed | page.changed_by_requests
         page.lose(names=self.makes, changed=changed, reason=reason)
-        unmade = {file for file in self.effects.files if FILE.fullmatch(file)}
-        unmade = {file for file in unmade if not (page.folder / file).exists()}
+        unmade = {
+            file
+            for file in self.effects.strings
+            if FILE.fullmatch(file) and not (page.folder / file).exists()
+        }
         page.lost_files |= dict.fromkeys(self.files | unmade, reason)
         if "app" in self.makes:
             page.servers.left_out[PRINTED_PORT] = reason

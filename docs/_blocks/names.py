@@ -43,8 +43,10 @@ class Effects:
     changed: set[str] = field(default_factory=set)
     #: Those that its functions change once they are called.
     changed_when_called: set[str] = field(default_factory=set)
-    #: What may be the name of a file: its strings, and the modules that it imports.
-    files: set[str] = field(default_factory=set)
+    #: Its strings, each of which may be the name of a file.
+    strings: set[str] = field(default_factory=set)
+    #: The files that would be the modules that it imports, if the page has them.
+    modules: set[str] = field(default_factory=set)
 
 
 def base(node: ast.AST) -> set[str]:
@@ -91,9 +93,9 @@ def effects(source: str) -> Effects:
             found.changed |= changed_by(node)
         match node:
             case ast.Constant(str() as text):
-                found.files.add(text.removeprefix("./"))
+                found.strings.add(text.removeprefix("./"))
             case ast.Import(imported):
-                found.files |= {f"{module.name}.py" for module in imported}
+                found.modules |= {f"{module.name}.py" for module in imported}
             case ast.ImportFrom(module=str() as module):
-                found.files.add(f"{module}.py")
+                found.modules.add(f"{module}.py")
     return found
