@@ -1,51 +1,53 @@
 """Measure which clients can tell a download that was cut from one that is complete.
 
-``python -m docs.measurements.clients`` ends responses in every way, lets each client read them,
-and writes ``results/clients.csv``. No app takes part: what arrives is what a server, a proxy or
-a network can leave behind.
+``python -m docs.measurements.clients`` ends responses in every way, lets each client of
+``clients.toml`` read them, and writes ``results/clients.csv``; with names of clients it asks only
+those. No app takes part: what arrives is what a server, a proxy or a network can leave behind.
 """
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import threading
 import time
-import urllib.request
+import tomllib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
-from platform import python_version
 from queue import Empty, Queue
 from socket import SO_LINGER, SOL_SOCKET
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
-from urllib.parse import urlsplit
-
-import httpx
-import requests
-import urllib3
+from textwrap import indent
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 from docs.measurements.processes import NotStartedError, end
 from docs.measurements.recorder import RESET
-from docs.measurements.results import RESULTS, write
+from docs.measurements.results import RESULTS, update, write
 
 CLIENTS_CSV = RESULTS / "clients.csv"
+CLIENTS_TOML = Path(__file__).with_suffix(".toml")
+CLIENTS_HTML = Path(__file__).with_suffix(".html")
 
-PATIENCE = 10  # seconds that a client may wait
+PATIENCE = 120  # seconds that a program may take for all that it is asked
+HANGS = 40  # seconds after which a command counts as one that does not end
+INSTALLING = 600  # seconds that npm and pip may take
 BROWSING = 120  # seconds that the browser may take for all it is asked
 UNREAD = 0.2  # seconds in which a client reads what has come, before the connection ends
-AT_ONCE = 6  # how many clients ask side by side; each mostly waits
+AT_ONCE = 4  # how many programs run side by side; each mostly waits
+
+#: What is seen of a cut that a client does not report.
+_, NO_END = SILENT = "no load event", "no end"
 
 #: The pieces of every body: two of as many rows, and a last line that counts them.
 ROWS = 1000
@@ -77,9 +79,14 @@ class Ending(NamedTuple):
         return not self.name.endswith("complete")
 
     @property
+    def kept(self) -> bool:
+        """Whether the connection is open for the next request afterwards."""
+        return not (self.cut or CLOSE in self.headers)
+
+    @property
     def bytes(self) -> bytes:
         """All that is sent."""
-        head = f"HTTP/{self.version} 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+        head = f"HTTP/{self.version} 200 OK\r\nContent-Type: text/plain\r\n"
         return f"{head}{self.headers}\r\n".encode() + self.sent
 
 
@@ -94,6 +101,7 @@ def gzip_begun() -> bytes:
     return gzip.compress(PIECES[0]) + gzip.flush(zlib.Z_SYNC_FLUSH)
 
 
+CLOSE = "Connection: close\r\n"
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 TRAILED = f"{CHUNKED}Trailer: X-Error\r\n"
 LENGTH = f"Content-Length: {len(BODY)}\r\n"
@@ -104,21 +112,29 @@ HALF = chunk(PIECES[1][: ROWS // 2 * len(b"a row...\n")], len(PIECES[1])).remove
 ALL = b"".join(map(chunk, PIECES))
 ERROR = f"X-Error: {TRAILER}\r\n\r\n".encode()
 
-ENDINGS = [
+#: The endings that a server can announce with ``Connection: close``, or not.
+FRAMED = [
     Ending("chunked, complete", CHUNKED, ALL + LAST + b"\r\n"),
     Ending("chunked, cut after a chunk", CHUNKED, FIRST),
     Ending("chunked, cut inside a chunk", CHUNKED, FIRST + HALF),
-    Ending("chunked, reset", CHUNKED, FIRST, reset=True),
-    Ending("chunked, ended with an error trailer", TRAILED, FIRST + LAST + ERROR),
     Ending("length, complete", LENGTH, BODY),
     Ending("length, cut", LENGTH, PIECES[0]),
+]
+ENDINGS = [
+    *FRAMED,
+    *(
+        Ending(f"Connection: close, {name}", CLOSE + headers, sent)
+        for name, headers, sent, *_ in FRAMED
+    ),
+    Ending("chunked, reset", CHUNKED, FIRST, reset=True),
+    Ending("chunked, ended with an error trailer", TRAILED, FIRST + LAST + ERROR),
     Ending("length, reset", LENGTH, PIECES[0], reset=True),
-    Ending("close, complete", "", BODY),
-    Ending("close, cut", "", PIECES[0]),
-    Ending("close, reset", "", PIECES[0], reset=True),
-    Ending("HTTP/1.0 close, complete", "", BODY, version="1.0"),
-    Ending("HTTP/1.0 close, cut", "", PIECES[0], version="1.0"),
-    Ending("close, gzip, cut", GZIP, gzip_begun()),
+    Ending("close, complete", CLOSE, BODY),
+    Ending("close, cut", CLOSE, PIECES[0]),
+    Ending("close, reset", CLOSE, PIECES[0], reset=True),
+    Ending("HTTP/1.0 close, complete", CLOSE, BODY, version="1.0"),
+    Ending("HTTP/1.0 close, cut", CLOSE, PIECES[0], version="1.0"),
+    Ending("close, gzip, cut", CLOSE + GZIP, gzip_begun()),
 ]
 
 
@@ -128,14 +144,17 @@ class Taken:
 
     :param body: what it handed over.
     :param error: the error that it reported, if it did.
-    :param length: the Content-Length that it shows.
-    :param headers: all other text that it shows of the response, beside the body.
+    :param headers: all that it wrote of the response beside the body.
     """
 
     body: bytes = b""
     error: str = ""
-    length: str | None = None
     headers: str = ""
+
+
+def page() -> bytes:
+    """Return the page that reads every ending in a browser, and reports."""
+    return CLIENTS_HTML.read_bytes().replace(b"COUNT", b"%d" % len(ENDINGS))
 
 
 class EndingServer(ThreadingHTTPServer):
@@ -151,15 +170,21 @@ class EndingHandler(BaseHTTPRequestHandler):
     """What answers a request."""
 
     server: EndingServer
+    protocol_version = "HTTP/1.1"
+    timeout = 2  # seconds that a connection may be idle after a whole response
 
     def do_GET(self) -> None:
         """Send a response, and end it its way."""
         place = self.path.strip("/")
         if place == "page":
-            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + PAGE)
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + page())
+            self.close_connection = True
         elif place.isdecimal():
             ending = ENDINGS[int(place)]
             self.wfile.write(ending.bytes)
+            if ending.kept:
+                return
+            self.close_connection = True
             time.sleep(UNREAD)
             if ending.reset:
                 self.connection.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
@@ -186,300 +211,150 @@ def serve() -> Iterator[EndingServer]:
         server.shutdown()
 
 
-def show(response: object, taken: Taken) -> None:
-    """Keep what the response of a library shows of its head and its trailers."""
-    headers = getattr(response, "headers", {})
-    taken.length = headers.get("Content-Length")
-    taken.headers = f"{headers} {getattr(response, 'trailers', '')}"
+#: What a client took from each ending, and the versions that took part.
+Answers = tuple[list[Taken], str]
+
+#: How packages are installed that are used here alone: into the folder of this measurement.
+MANAGERS = {
+    "npm": ["npm", "install", "--no-audit", "--no-fund"],
+    "pip": [sys.executable, "-m", "pip", "install", "--target", "packages"],
+}
+#: What those say that could not.
+Missing = dict[str, str]
 
 
-def requests_get(url: str, taken: Taken) -> None:
-    """Read all at once."""
-    response = requests.get(url, timeout=PATIENCE)
-    taken.body = response.content
-    show(response, taken)
+class Language(TypedDict):
+    """A table of ``clients.toml``: a language, or a program, and the calls that download in it."""
+
+    calls: dict[str, str]
+    command: NotRequired[str]
+    program: NotRequired[str]
+    like: NotRequired[str]
+    debian: NotRequired[str]
+    npm: NotRequired[str]
+    pip: NotRequired[str]
 
 
-def requests_content(url: str, taken: Taken) -> None:
-    """Read as it comes."""
-    with requests.get(url, stream=True, timeout=PATIENCE) as response:
-        for data in response.iter_content(None):
-            taken.body += data
-        show(response, taken)
+def languages(names: Sequence[str] = ()) -> dict[str, Language]:
+    """Return what is called, and how, by the names of the languages.
 
-
-def requests_lines(url: str, taken: Taken) -> None:
-    """Read line by line."""
-    with requests.get(url, stream=True, timeout=PATIENCE) as response:
-        for line in response.iter_lines():
-            taken.body += line + b"\n"
-        show(response, taken)
-
-
-def requests_raw(url: str, taken: Taken) -> None:
-    """Copy what is below requests into a file."""
-    file = BytesIO()
-    with requests.get(url, stream=True, timeout=PATIENCE) as response:
-        try:
-            shutil.copyfileobj(response.raw, file)
-        finally:
-            taken.body = file.getvalue()
-        show(response, taken)
-
-
-def httpx_get(url: str, taken: Taken) -> None:
-    """Read all at once."""
-    response = httpx.get(url, timeout=PATIENCE)
-    taken.body = response.content
-    show(response, taken)
-
-
-def httpx_stream(url: str, taken: Taken) -> None:
-    """Read as it comes."""
-    with httpx.stream("GET", url, timeout=PATIENCE) as response:
-        for data in response.iter_bytes():
-            taken.body += data
-        show(response, taken)
-
-
-def urllib3_request(url: str, taken: Taken) -> None:
-    """Read all at once."""
-    response = urllib3.request("GET", url, timeout=PATIENCE)
-    taken.body = response.data
-    show(response, taken)
-
-
-def urllib3_stream(url: str, taken: Taken) -> None:
-    """Read as it comes."""
-    response = urllib3.request("GET", url, preload_content=False, timeout=PATIENCE)
-    for data in response.stream():
-        taken.body += data
-    show(response, taken)
-
-
-@contextmanager
-def http_client(url: str) -> Iterator[HTTPResponse]:
-    """Ask with the standard library's client."""
-    parts = urlsplit(url)
-    with closing(HTTPConnection(parts.netloc, timeout=PATIENCE)) as connection:
-        connection.request("GET", parts.path)
-        yield connection.getresponse()
-
-
-def http_client_read(url: str, taken: Taken) -> None:
-    """Read all at once."""
-    with http_client(url) as response:
-        taken.body = response.read()
-        show(response, taken)
-
-
-def http_client_pieces(url: str, taken: Taken) -> None:
-    """Read so many bytes at a time, as any loop over a file does."""
-    with http_client(url) as response:
-        while data := response.read(4096):
-            taken.body += data
-        show(response, taken)
-
-
-def urlopen_read(url: str, taken: Taken) -> None:
-    """Read all at once."""
-    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
-        taken.body = response.read()
-        show(response, taken)
-
-
-def urlopen_lines(url: str, taken: Taken) -> None:
-    """Read line by line."""
-    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
-        for line in response:
-            taken.body += line
-        show(response, taken)
-
-
-def urlretrieve(url: str, taken: Taken) -> None:
-    """Copy into a file."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder, "file")
-        try:
-            _, headers = urllib.request.urlretrieve(url, file)
-        finally:
-            taken.body = file.read_bytes() if file.exists() else b""
-        taken.length, taken.headers = headers["Content-Length"], str(headers)
-
-
-def curl(url: str, taken: Taken) -> None:
-    """Download into a file."""
-    run("curl -s -o file -D headers", url, taken)
-
-
-def curl_compressed(url: str, taken: Taken) -> None:
-    """Download into a file, and undo the compression."""
-    run("curl --compressed -s -o file -D headers", url, taken)
-
-
-def wget(url: str, taken: Taken) -> None:
-    """Download into a file, in one attempt."""
-    run("wget --tries=1 -q -O file", url, taken)
-
-
-def run(command: str, url: str, taken: Taken) -> None:
-    """Run a program that downloads into ``file``, and may write the head into ``headers``."""
-    with TemporaryDirectory() as folder:
-        done = subprocess.run([*command.split(), url], cwd=folder, timeout=PATIENCE)
-        file, head = Path(folder, "file"), Path(folder, "headers")
-        taken.error = f"exit status {done.returncode}" if done.returncode else ""
-        taken.body = file.read_bytes() if file.exists() else b""
-        taken.headers = head.read_text("latin-1") if head.exists() else ""
-    length = re.search(r"Content-Length: (\d+)", taken.headers, re.IGNORECASE)
-    taken.length = length[1] if length else None
-
-
-class Client(NamedTuple):
-    """A way to download.
-
-    :param name: what the guide calls it.
-    :param call: what a reader would write.
-    :param read: does it, and raises what the client raises.
-    :param program: the program that it takes, if it takes one.
-    :param package: or the package.
+    :param names: of the only clients to call, if there are any.
     """
-
-    name: str
-    call: str
-    read: Callable[[str, Taken], None]
-    program: str = ""
-    package: str = ""
-
-
-CLIENTS = [
-    Client("curl", "curl -o FILE", curl, program="curl"),
-    Client("curl --compressed", "curl --compressed -o FILE", curl_compressed, program="curl"),
-    Client("wget", "wget --tries=1 -O FILE", wget, program="wget"),
-    Client("requests, content", "get().content", requests_get, package="requests"),
-    Client(
-        "requests, iter_content",
-        "get(stream=True).iter_content(None)",
-        requests_content,
-        package="requests",
-    ),
-    Client(
-        "requests, iter_lines",
-        "get(stream=True).iter_lines()",
-        requests_lines,
-        package="requests",
-    ),
-    Client(
-        "requests, raw",
-        "copyfileobj(get(stream=True).raw, FILE)",
-        requests_raw,
-        package="requests",
-    ),
-    Client("httpx, content", "get().content", httpx_get, package="httpx"),
-    Client("httpx, iter_bytes", 'stream("GET").iter_bytes()', httpx_stream, package="httpx"),
-    Client("urllib3, data", 'request("GET").data', urllib3_request, package="urllib3"),
-    Client(
-        "urllib3, stream",
-        'request("GET", preload_content=False).stream()',
-        urllib3_stream,
-        package="urllib3",
-    ),
-    Client("http.client, read()", "getresponse().read()", http_client_read),
-    Client("http.client, read(size)", "getresponse().read(4096)", http_client_pieces),
-    Client("urllib.request, read()", "urlopen().read()", urlopen_read),
-    Client("urllib.request, lines", "for line in urlopen()", urlopen_lines),
-    Client("urllib.request, urlretrieve", "urlretrieve(URL, FILE)", urlretrieve),
-]
-
-#: What the libraries raise.
-ERRORS = (
-    requests.RequestException,
-    httpx.HTTPError,
-    urllib3.exceptions.HTTPError,
-    HTTPException,
-    OSError,
-)
+    tables = cast("dict[str, Language]", tomllib.loads(CLIENTS_TOML.read_text("utf-8")))
+    for table in tables.values():
+        if "like" in table:
+            table["program"] = tables[table["like"]]["program"]
+        if names:
+            table["calls"] = {
+                name: table["calls"][name] for name in names if name in table["calls"]
+            }
+    return {language: table for language, table in tables.items() if table["calls"]}
 
 
-def read_all(client: Client, address: str) -> list[Taken]:
-    """Return what a client takes from each ending.
+def fill(text: str, **values: object) -> str:
+    """Put values in the places of a text that have their names."""
+    for name, value in values.items():
+        for line in re.findall(rf"(?m)^([ \t]+){name}$", text):
+            text = text.replace(f"{line}{name}", indent(str(value).strip(), line))
+        text = re.sub(rf"\b{name}\b", str(value).replace("\\", r"\\"), text)
+    return text
 
-    :raises NotStartedError: when its program is not installed.
+
+def start(command: str, folder: Path, limit: float) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder.
+
+    :param limit: seconds that it may take.
+    :raises NotStartedError: when it is not installed.
+    :raises subprocess.TimeoutExpired: when it does not end in time.
     """
-    if client.program and not shutil.which(client.program):
-        raise NotStartedError(f"{client.program} is not installed")
+    paths = f"{folder.parent / 'node_modules/.bin'}{os.pathsep}{os.environ['PATH']}"
+    program, *arguments = shlex.split(command)
+    found = shutil.which(program, path=paths) or shutil.which(folder / program)
+    if not found:
+        raise NotStartedError(f"{program} is not installed")
+    return subprocess.run(
+        [found, *arguments],
+        cwd=folder,
+        env=os.environ | {"PATH": paths},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=limit,
+    )
+
+
+def made_of(program: str, package: str = "") -> str:
+    """Return the version of a program, if one is named and installed, or of a package."""
+    if package:
+        return f"{package} {version(package)}"
+    if not program or not shutil.which(program):
+        return ""
+    command = [program] if program == "busybox" else [program, "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True).stdout
+    found = re.search(r"\d+\.\d+[\w.]*", printed)
+    return f"{program} {found[0] if found else 'of no version'}"
+
+
+def text_of(file: Path) -> str:
+    """Return what a client wrote into a file, if it did."""
+    return file.read_text("utf-8", "replace").strip() if file.exists() else ""
+
+
+def take(language: Language, name: str, address: str, folder: Path, missing: Missing) -> Answers:
+    """Return what a client takes from each ending, and the versions that took part.
+
+    :raises NotStartedError: when it is not installed, or does not run.
+    """
+    for manager in language.keys() & missing.keys():
+        raise NotStartedError(missing[manager])
+    call = language["calls"][name]
+    folder.mkdir()
+    if "program" in language:
+        program = fill(
+            language["program"],
+            CALL=call,
+            ADDRESS=address,
+            COUNT=len(ENDINGS),
+            PACKAGE=name.partition(",")[0],
+        )
+        command = language["command"]
+        (folder / command.split()[-1]).write_text(program, "utf-8")
+        done = start(command, folder, PATIENCE)
+        if done.returncode:
+            raise NotStartedError(" ".join(done.stderr.split()[-40:]))
+        versions = " ".join(done.stdout.split())
+    else:
+        versions = made_of(call.split()[0])
+        for number in range(len(ENDINGS)):
+            files = {"FILE": f"{number}.body", "HEAD": f"{number}.head"}
+            command = fill(call, URL=f"{address}/{number}", **files)
+            try:
+                status = start(command, folder, HANGS).returncode
+            except subprocess.TimeoutExpired:
+                (folder / f"{number}.error").write_text(NO_END)
+            else:
+                if status:
+                    (folder / f"{number}.error").write_text(f"exit status {status}")
     results = []
     for number in range(len(ENDINGS)):
-        taken = Taken()
-        try:
-            client.read(f"{address}/{number}", taken)
-        except ERRORS as error:
-            taken.error = type(error).__name__
-        results.append(taken)
-    return results
+        body = folder / f"{number}.body"
+        results.append(
+            Taken(
+                body.read_bytes() if body.exists() else b"",
+                re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", text_of(folder / f"{number}.error")),
+                text_of(folder / f"{number}.head"),
+            )
+        )
+    return results, versions
 
 
-#: What a page does in a browser: read every ending each way, and report.
-PAGE = b"""<!doctype html>
-<script>
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const ways = {
-  async "fetch().text()"(url, taken) {
-    const response = await fetch(url);
-    taken.length = response.headers.get("Content-Length");
-    taken.body = await response.text();
-  },
-  async "fetch() and a reader"(url, taken) {
-    const response = await fetch(url);
-    taken.length = response.headers.get("Content-Length");
-    for await (const text of response.body.pipeThrough(new TextDecoderStream()))
-      taken.body += text;
-  },
-  async "a page"(url, taken) {
-    const frame = document.createElement("iframe");
-    const loaded = new Promise((done) => frame.onload = () => done(""));
-    frame.src = url;
-    document.body.append(frame);
-    taken.error = await Promise.race([loaded, pause(2000).then(() => "no load event")]);
-    taken.body = frame.contentDocument.body.innerText;
-  },
-  async "a download"(url) {
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = url;
-    document.body.append(link);
-    link.click();
-    await pause(500);
-  },
-};
-async function attempt(read, url) {
-  const taken = {body: "", error: "", length: null};
-  try {
-    await read(url, taken);
-  } catch (error) {
-    taken.error = `${error.name}: ${error.message}`;
-  }
-  return taken;
-}
-async function main() {
-  const found = {};
-  for (const [way, read] of Object.entries(ways)) {
-    found[way] = [];
-    for (let number = 0; number < COUNT; number++)
-      found[way].push(await attempt(read, `${number}`));
-  }
-  await pause(3000);
-  await fetch("outcomes", {method: "POST", body: JSON.stringify(found)});
-}
-onload = main;
-</script>
-""".replace(b"COUNT", str(len(ENDINGS)).encode())
-
-#: The ways in which the page reads, and how a reader would write them.
+#: The ways in which ``clients.html`` reads, and how a reader would write them.
 BROWSER_WAYS = {
-    "fetch().text()": "await (await fetch(URL)).text()",
-    "fetch() and a reader": "for await (const chunk of (await fetch(URL)).body)",
-    "a page": "<iframe src=URL>",
-    "a download": "<a href=URL download>",
+    "Chromium, fetch().text()": "await (await fetch(URL)).text()",
+    "Chromium, fetch() and a reader": "for await (const chunk of (await fetch(URL)).body)",
+    "Chromium, a page": "<iframe src=URL>",
+    "Chromium, a download": "<a href=URL download>",
 }
 BROWSER = "chromium"
 BROWSER_OPTIONS = (
@@ -522,93 +397,123 @@ def browse(server: EndingServer) -> dict[str, list[Taken]]:
         finally:
             end(process)
         results = {
-            way: [Taken(each["body"].encode(), each["error"], each["length"]) for each in taken]
+            f"Chromium, {way}": [Taken(each["body"].encode(), each["error"]) for each in taken]
             for way, taken in found.items()
         }
-        for number, taken in enumerate(results["a download"]):
+        for number, taken in enumerate(results["Chromium, a download"]):
             file = downloads / f"{number}.txt"
             taken.body = file.read_bytes() if file.exists() else b""
             taken.error = "" if file.exists() else "no file"
     return results
 
 
+def browsed(browsing: Future[dict[str, list[Taken]]], way: str) -> Answers:
+    """Return what the browser took in one of its ways, and its version.
+
+    :raises NotStartedError: when it is not installed, or does not report in time.
+    """
+    return browsing.result()[way], made_of(BROWSER)
+
+
 Row = dict[str, str]
 
 
 def cells(results: Sequence[Taken]) -> Row:
-    """Return what a client took from each ending, and what a check of its own would tell it.
+    """Return what a client took from each ending.
 
-    How many bytes a page shows of what was cut varies from run to run; nothing else does.
+    What it reports is kept of the first cut that it notices: its words vary with its version.
     """
     row: Row = {}
     believed: list[str] = []
-    by_length: list[str] = []
-    by_line: list[str] = []
     for ending, taken in zip(ENDINGS, results, strict=True):
-        verdict = f"error {taken.error}" if taken.error else "complete"
-        row[ending.name] = f"{verdict}, {len(taken.body)} bytes"
+        error = taken.error if taken.error in SILENT else "error"
+        row[ending.name] = error if taken.error else f"complete, {len(taken.body)} bytes"
         if ending.cut and not taken.error:
             believed.append(ending.name)
-            if taken.length and int(taken.length) != len(taken.body):
-                by_length.append(ending.name)
-            if not taken.body.endswith(LAST_LINE):
-                by_line.append(ending.name)
+    reported = [taken.error for taken in results if taken.error and taken.error not in SILENT]
     trailer = any(TRAILER in taken.headers for taken in results)
     return row | {
         "takes for complete": "; ".join(believed),
-        "of these Content-Length tells": "; ".join(by_length),
-        "of these the last line tells": "; ".join(by_line),
+        "reports": reported[0].splitlines()[0] if reported else "",
         "trailers": "shown" if trailer else "not shown",
     }
 
 
-def made_of(program: str, package: str = "") -> str:
-    """Return the version of a program, if one is named and installed, or of a package."""
-    if package:
-        return f"{package} {version(package)}"
-    if not program or not shutil.which(program):
-        return ""
-    printed = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-    found = re.search(r"\d+\.\d+[\w.]*", printed)
-    return f"{program} {found[0] if found else 'of no version'}"
-
-
-def row(name: str, call: str, take: Callable[[], Sequence[Taken]], versions: str) -> Row:
+def row(names: Row, take: Callable[[], Answers], comes_with: str) -> Row:
     """Return what is recorded of a client.
 
-    :param name: of the client.
-    :param call: what a reader would write.
-    :param take: returns what it took from each ending.
-    :param versions: what it is made of.
+    :param names: of the client and its language, and the call that a reader would write.
+    :param take: returns what it took from each ending, and the versions that took part.
+    :param comes_with: what to install where it is missing.
     """
-    row = {"client": name, "call": call}
+    row = names
     try:
-        row |= cells(take()) | {"versions": versions}
-    except NotStartedError as error:
-        row["not measured"] = str(error)
-    return row | {"python": python_version(), "date": date.today().isoformat()}
+        results, versions = take()
+        row |= cells(results) | {"versions": versions}
+    except (NotStartedError, subprocess.TimeoutExpired) as error:
+        row["not measured"] = f"{error} (it comes with {comes_with})"
+    return row | {"date": date.today().isoformat()}
 
 
-def measure() -> Iterator[Row]:
-    """Yield a row for each client."""
+def install(tables: dict[str, Language], folder: Path) -> Missing:
+    """Install what npm and pip bring in a folder, and return which of them could not, and why."""
+    missing = {}
+    for manager, command in MANAGERS.items():
+        packages = " ".join(str(table.get(manager, "")) for table in tables.values()).split()
+        if not packages:
+            continue
+        if not shutil.which(command[0]):
+            missing[manager] = f"{manager} is not installed"
+            continue
+        done = subprocess.run(
+            [*command, *packages], cwd=folder, capture_output=True, text=True, timeout=INSTALLING
+        )
+        if done.returncode:
+            missing[manager] = f"{manager}: {' '.join(done.stderr.split()[-40:])}"
+    return missing
+
+
+def measure(names: Sequence[str], folder: Path) -> Iterator[Row]:
+    """Yield a row for each client.
+
+    :param names: of the only clients to call, if there are any.
+    :param folder: where each has a folder of its own, and npm and pip their packages.
+    """
+    tables = languages(names)
+    ways = {way: call for way, call in BROWSER_WAYS.items() if not names or way in names}
+    missing = install(tables, folder)
     with serve() as server, ThreadPoolExecutor(AT_ONCE) as pool:
-        reading = [pool.submit(read_all, client, server.address) for client in CLIENTS]
-        for client, taken in zip(CLIENTS, reading, strict=True):
-            versions = made_of(client.program, client.package)
-            yield row(client.name, client.call, taken.result, versions)
-        browsing = pool.submit(browse, server)
-        for way, call in BROWSER_WAYS.items():
-            take = partial(lambda way: browsing.result()[way], way)
-            yield row(f"Chromium, {way}", call, take, made_of(BROWSER))
+        browsing = pool.submit(browse, server) if ways else Future()
+        asked: list[tuple[Row, Callable[[], Answers], str]] = []
+        for language, table in tables.items():
+            for name, call in table["calls"].items():
+                place = folder / str(len(asked))
+                answers = pool.submit(take, table, name, server.address, place, missing)
+                named = {"language": table.get("like", language), "client": name}
+                comes_with = table.get("debian") or table.get("npm") or table.get("pip") or "pip"
+                asked.append((named | {"call": call.strip()}, answers.result, comes_with))
+        for each in asked:
+            yield row(*each)
+        for way, call in ways.items():
+            named = {"language": "Chromium", "client": way, "call": call}
+            yield row(named, partial(browsed, browsing, way), BROWSER)
 
 
-def main() -> None:
-    """Measure all clients, and write their rows."""
+def main(names: Sequence[str]) -> None:
+    """Measure some clients, or all, and write their rows."""
     os.environ["no_proxy"] = "127.0.0.1"  # what is asked here stays on this machine
-    rows = list(measure())
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with TemporaryDirectory(prefix="clients-") as folder:
+        rows = list(measure(names, Path(folder)))
+    if names:
+        order = [[name] for table in languages().values() for name in table["calls"]]
+        order += [[way] for way in BROWSER_WAYS]
+        for row in rows:
+            update(CLIENTS_CSV, row, key=["client"], order=order)
+        return
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write(CLIENTS_CSV, [columns, *([row.get(name, "") for name in columns] for row in rows)])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -18,7 +18,10 @@ from typing import NamedTuple
 from docs.measurements.results import PLACE, RESULTS, recorded
 
 #: Columns that tell what a row was measured on. Another version alone is no difference.
-PROVENANCE = {"versions", "command", "settings", "gunicorn", "flask", "werkzeug", "python", "date"}
+PROVENANCE = {
+    *("versions", "command", "settings", "gunicorn", "flask", "werkzeug", "python", "date"),
+    "reports",
+}
 
 #: How the names of columns end that have numbers with a unit, which vary from run to run.
 UNITS = (", seconds", ", MB", ", pieces", ", speed")
@@ -45,7 +48,7 @@ CATEGORIES = [
     Categories("http2", ("proxy",), "http2", by_name=True),
     Categories("middleware", ("around",), "middleware", by_name=True),
     Categories("timeouts", ("program", "event"), "timeouts", by_name=True),
-    Categories("clients", ("client", "call"), "clients"),
+    Categories("clients", ("client", "call"), "clients", by_name=True),
     Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle"),
     Categories("lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle"),
     Categories("lifecycle_leak", ("flask", "server", "variant"), "leak"),

@@ -109,20 +109,23 @@ class Taken(dict[str, str]):
     """Words for what a client took from a body that was cut, however much it had by then."""
 
     def __missing__(self, value: str) -> str:
-        """Return whether the client could tell.
+        """Return what stands for a body that the client takes for complete.
 
-        :raises KeyError: when the client neither took it for complete nor reported an error.
+        :raises KeyError: when a value was recorded that has no words here.
         """
         if value.startswith("complete, "):
             return SILENT.format("looks complete")
-        if value.startswith("error no load event, "):  # the page is there, and is not whole
-            return SILENT.format("shown, no error")
-        if value.startswith("error "):
-            return GOOD.format("visible")
         raise KeyError(value)
 
 
-TAKEN = Taken({"": ""})
+TAKEN = Taken(
+    {
+        "": "",
+        "error": GOOD.format("visible"),
+        "no load event": SILENT.format("shown, no error"),  # a page in a browser
+        "no end": BAD.format("never ends"),
+    }
+)
 
 LEAVE = {"at once": "at once", "with the first piece": "with a piece"}
 
@@ -323,6 +326,11 @@ TABLES = {
             Column("Client", "client"),
             Column("After a chunk", "chunked, cut after a chunk", TAKEN),
             Column("Inside a chunk", "chunked, cut inside a chunk", TAKEN),
+            Column(
+                "After a chunk, and ``Connection: close``",
+                "Connection: close, chunked, cut after a chunk",
+                TAKEN,
+            ),
             Column("With a Content-Length", "length, cut", TAKEN),
             Column("With neither", "close, cut", TAKEN),
         ],
@@ -347,9 +355,32 @@ TABLES = {
 }
 
 
+def in_lines(code: str) -> str:
+    """Return code as the lines of a cell."""
+    lines = [(len(line) - len(line.lstrip()), line.lstrip()) for line in code.splitlines()]
+    return "\n".join(f"| {' ' * indent}``{line}``" for indent, line in lines)
+
+
+def notices(row: Row) -> bool:
+    """Tell whether a client reported every cut of a body that has chunks or a length."""
+    framed = [row[name] for name in row if re.search(r"(chunked|length), cut", name)]
+    return set(framed) == {"error"}
+
+
+def noticing() -> list[list[str]]:
+    """Return, for each language, a call that notices every cut that can be noticed."""
+    rows = [row for row in recorded("clients") if not row.get("not measured")]
+    calls = {row["language"]: ["", SILENT.format("no call here notices every cut")] for row in rows}
+    for row in reversed(rows):
+        if notices(row):
+            calls[row["language"]] = [in_lines(row["call"]), f"``{row['reports']}``"]
+    return [["With", "Write", "A cut is"], *([name, *cells] for name, cells in calls.items())]
+
+
 def derived() -> dict[str, list[list[str]]]:
     """Return every table that a page shows, by name, as the recorded rows give it."""
     own = {name: rows_of(table) for name, table in (TABLES | speed_tables.TABLES).items()}
+    own["clients_notice"] = noticing()
     tables = own | arrivals.derived() | lifecycle.derived() | leak.derived()
     return {
         name: [["" if cell is None else str(cell) for cell in row] for row in rows]
