@@ -51,8 +51,8 @@ def join_chunks(
         for piece in pieces:
             length += len(piece)
             held.append(piece)
-            ready = length >= size or time.monotonic() >= due
-            if length and (ready or (until is not None and until in piece)):
+            wanted = until is not None and until in piece
+            if length and (wanted or length >= size or time.monotonic() >= due):
                 chunk, held, length, until = joined(held), [], 0, None
                 yield chunk
                 due, started = time.monotonic() + seconds, True
