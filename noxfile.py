@@ -17,6 +17,7 @@ MEASUREMENTS = [
     "lifecycle",
     "leak",
     "servers",
+    "waiting",
     "proxies",
     "http2",
     "middleware",

@@ -143,8 +143,14 @@ def silent() -> Response:
 
 @app.get("/blocks")
 def blocks() -> Response:
-    """Send large blocks as fast as they are taken."""
-    return streamed(BLOCK for _ in range(MOST_BLOCKS))
+    """Send large blocks as fast as they are taken, or ``?count=`` of them."""
+    return streamed(BLOCK for _ in range(request.args.get("count", MOST_BLOCKS, int)))
+
+
+@app.post("/unread")
+def unread() -> Response:
+    """Answer an upload without reading any of it."""
+    return streamed((b"01234", b"56789"))
 
 
 @app.get("/length")

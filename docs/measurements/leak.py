@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import date
+from http.client import IncompleteRead, RemoteDisconnected
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -317,7 +318,7 @@ COLUMNS = (
 
 
 def get(port: int, path: str) -> str:
-    """Return what a server answers: the body, or the status where it is an error."""
+    """Return what a server answers: the body, the status of an error, or that it was cut."""
     try:
         with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as response:
             body: str = response.read().decode()
@@ -325,6 +326,8 @@ def get(port: int, path: str) -> str:
     except HTTPError as error:
         error.close()
         return str(error.code)
+    except (IncompleteRead, RemoteDisconnected):
+        return "cut"
 
 
 def abandon(port: int, variant: Variant) -> None:
@@ -377,7 +380,8 @@ def measure_version(flask: str, events: Events) -> Iterator[tuple[object, ...]]:
     wanted = {name: version(name) for server in SERVERS for name in server.packages}
     pinned = [f"{name}=={number}" for name, number in wanted.items()]
     own = version("werkzeug")
-    with environment(flask, f"werkzeug=={own}", *pinned) as programs:
+    ours = f"psutil=={version('psutil')}"  # what this module imports, with the app in it
+    with environment(flask, f"werkzeug=={own}", ours, *pinned) as programs:
         for server in SERVERS:
             versions = ", ".join(f"{name} {wanted[name]}" for name in server.packages)
             for number, variant in enumerate(VARIANTS):

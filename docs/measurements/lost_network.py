@@ -23,11 +23,10 @@ from typing import NamedTuple
 
 from flask import Response, request
 
-from docs._blocks.page import ROOT
 from docs.measurements import proxies
 from docs.measurements.app import app, streamed
 from docs.measurements.clients import made_of
-from docs.measurements.processes import Events, NotStartedError, end, event_log, new_id
+from docs.measurements.processes import ROOT, Events, NotStartedError, end, event_log, new_id
 from docs.measurements.questions import Cells
 from docs.measurements.results import RESULTS, update
 from docs.measurements.servers import measured_on

@@ -44,10 +44,11 @@ class Categories(NamedTuple):
 
 CATEGORIES = [
     Categories("servers", ("server",), "servers", by_name=True),
+    Categories("waiting", ("settings",), "waiting", by_name=True),
     Categories("proxies", ("proxy",), "proxies", by_name=True),
     Categories("http2", ("proxy",), "http2", by_name=True),
     Categories("middleware", ("around",), "middleware", by_name=True),
-    Categories("timeouts", ("program", "event"), "timeouts", by_name=True),
+    Categories("timeouts", ("program", "event", "options"), "timeouts", by_name=True),
     Categories("clients", ("client", "call"), "clients", by_name=True),
     Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle"),
     Categories("lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle"),

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import psutil
 
-from docs._blocks.page import ROOT
 from docs._blocks.servers import free_port
 from docs.measurements.recorder import ask
 
+ROOT = Path(__file__).parents[2]
 READY = 20  # seconds that a program may take to answer
 ENDING = 10  # seconds that it may take to end
 
@@ -112,6 +112,7 @@ def running(
     *,
     settings: Mapping[str, str] | None = None,
     ready: tuple[str, int] = ("/ping", 200),
+    folder: Path = ROOT,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a program that listens on a port until the block ends.
 
@@ -120,6 +121,7 @@ def running(
     :param events: where the measured app writes, if it is served.
     :param settings: what its environment has beside this one's.
     :param ready: the path that it is asked for until it answers, and the status it answers with.
+    :param folder: where it runs.
     :raises NotStartedError: with the last lines of what it printed, when it does not answer.
     """
     own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
@@ -127,7 +129,7 @@ def running(
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=os.environ | own | dict(settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 from typing import NamedTuple
 
@@ -26,6 +26,13 @@ SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
 PATIENCE = 15  # seconds that an answer may take
 LEAVING = 1.0  # seconds after which a client leaves, if it was sent nothing by then
 MEGABYTE = 1_000_000
+STAYING = 10  # clients that keep their connection open after a whole response
+SETTLING = 0.5  # seconds within which a server has answered them
+LONGEST_WAIT = 30.0  # seconds after which the next client gives up
+REST = 30.0  # seconds for which a reader pauses
+REST_BLOCKS = 640  # blocks that it reads in all, which no buffer has room for
+TRIES = 30  # uploads of each size: on some servers it is a race what becomes of one
+UPLOADS = {"100 KB": 100_000, "10 MB": 10 * MEGABYTE}
 
 #: The answer of a machine without curl.
 NO_CURL = "curl is not installed"
@@ -210,10 +217,29 @@ class Leaving(NamedTuple):
     teardown: str
 
 
-def request_bytes(target: Target, path: str) -> bytes:
-    """Return a request for a path."""
+def request_bytes(target: Target, path: str, headers: str = "", method: str = "GET") -> bytes:
+    """Return a request for a path.
+
+    :param headers: further lines of the head, each with its line end.
+    """
     host = f"Host: 127.0.0.1:{target.port}\r\n"
-    return f"GET {path} HTTP/1.1\r\n{host}{target.headers}\r\n".encode("ascii")
+    return f"{method} {path} HTTP/1.1\r\n{host}{target.headers}{headers}\r\n".encode("ascii")
+
+
+def connect(
+    target: Target, path: str, headers: str = "", *, timeout: float = LONGEST_WAIT
+) -> socket.socket:
+    """Send a request and return the connection, whose buffer for what arrives is small.
+
+    :param headers: further lines of the head, each with its line end.
+    :param timeout: the seconds that the client waits for a byte.
+    """
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    connection.settimeout(timeout)
+    connection.connect(("127.0.0.1", target.port))
+    connection.sendall(request_bytes(target, path, headers))
+    return connection
 
 
 def leave(target: Target, path: str) -> Leaving:
@@ -261,11 +287,7 @@ def slow_reader(target: Target) -> Cells:
     """Ask for large blocks, read none of them, and see how many are made all the same."""
     request = new_id()
     before = target.memory()
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-        connection.settimeout(PATIENCE)
-        connection.connect(("127.0.0.1", target.port))
-        connection.sendall(request_bytes(target, f"/blocks?id={request}"))
+    with connect(target, f"/blocks?id={request}"):
         made, end = -1, time.monotonic() + PATIENCE
         while (now := count(target, request)) != made and time.monotonic() < end:
             made = now
@@ -279,9 +301,104 @@ def slow_reader(target: Target) -> Cells:
     }
 
 
-def count(target: Target, request: str) -> int:
-    """Return how many pieces were made for a request."""
-    return sum(event.startswith("made") for _, event in target.events.of(request))
+def count(target: Target, request: str, event: str = "made") -> int:
+    """Return how often an event of a request took place."""
+    return sum(name.startswith(event) for _, name in target.events.of(request))
+
+
+def rest(target: Target, pause: float = REST) -> str:
+    """Ask for large blocks, read a little, pause, read on, and tell what arrived.
+
+    :param pause: the seconds for which nothing is read.
+    :returns: ``every byte``, or how the response ended before; ``silent`` when it ended early and
+        the client could not tell.
+    """
+    response, size = Response(), 0
+    path = f"/blocks?count={REST_BLOCKS}"
+    try:
+        with connect(target, path, "Connection: close\r\n") as connection:
+            data = connection.recv(1024)
+            time.sleep(pause)
+            while data:
+                size += sum(len(part.data) for part in response.feed(data))
+                data = connection.recv(65536)
+        response.end()
+    except TimeoutError:
+        return "no end"
+    except ConnectionError:
+        return "reset"
+    if size == REST_BLOCKS * len(BLOCK):
+        return "every byte"
+    return "silent" if response.complete else "cut"
+
+
+def pauses(target: Target) -> Cells:
+    """Ask for large blocks, pause for 30 s after the first bytes, and see whether all arrive."""
+    return {"reader that pauses": rest(target)}
+
+
+def wait_for_next(target: Target, headers: str = "") -> float:
+    """Send a request, and return the seconds until the first bytes of its answer."""
+    began = time.monotonic()
+    with suppress(TimeoutError), connect(target, "/endless?pieces=1", headers) as connection:
+        connection.recv(1024)
+    return time.monotonic() - began
+
+
+@contextmanager
+def staying(target: Target, headers: str = "", clients: int = STAYING) -> Iterator[None]:
+    """Let clients request a short response each and stay connected, until the block ends.
+
+    :param headers: what each sends beside its request.
+    """
+    with ExitStack() as connections:
+        for _ in range(clients):
+            connections.enter_context(connect(target, "/endless?pieces=1", headers))
+        time.sleep(SETTLING)
+        yield
+
+
+def neighbours(target: Target) -> Cells:
+    """Ask how long a client waits when ten others stay connected after a whole response."""
+    waits = {}
+    for name, headers in {"silent": "", "told to close": "Connection: close\r\n"}.items():
+        with staying(target, headers):
+            waits[name] = wait_for_next(target)
+    return {
+        "next waits, seconds": round(waits["silent"], 1),
+        "next waits after close, seconds": round(waits["told to close"], 1),
+    }
+
+
+def unread_upload(target: Target, size: int) -> str:
+    """Send an upload that the view leaves unread, then read the answer, and tell how it went.
+
+    :param size: of the upload, in bytes.
+    :returns: ``taken``, or another status than 200; ``error`` when the connection was closed
+        before all was sent and the answer was read.
+    """
+    response = Response("POST")
+    head = request_bytes(target, "/unread", f"Content-Length: {size}\r\n", "POST")
+    with socket.create_connection(("127.0.0.1", target.port), PATIENCE) as connection:
+        try:
+            connection.sendall(head + b"u" * size)
+            while not response.complete and (data := connection.recv(65536)):
+                response.feed(data)
+            response.end()
+        except (ConnectionError, TimeoutError):
+            return "error"
+    if not response.complete:
+        return "error"
+    return "taken" if response.status == 200 else str(response.status)
+
+
+def unread_uploads(target: Target) -> Cells:
+    """Ask what becomes of a small and of a large upload that the view leaves unread, at worst."""
+    cells: Cells = {}
+    for name, size in UPLOADS.items():
+        seen = {unread_upload(target, size) for _ in range(TRIES)}
+        cells[f"unread, {name}"] = "error" if "error" in seen else min(seen)
+    return cells
 
 
 def throughput(target: Target) -> Cells:
@@ -349,12 +466,17 @@ QUESTIONS: list[Callable[[Target], Cells]] = [
     errors,
     departures,
     slow_reader,
+    neighbours,
     throughput,
     heads,
     lengths,
     hop_by_hop,
     verdicts,
+    unread_uploads,
 ]
+
+#: Those that are patient: they are asked of all servers at once, before the others.
+PATIENT: list[Callable[[Target], Cells]] = [pauses]
 
 #: Those that take seconds, and have no number among their answers.
 QUICK = [arrivals, framings, errors, heads, lengths, hop_by_hop]

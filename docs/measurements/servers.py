@@ -10,17 +10,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from docs._blocks.page import ROOT
 from docs._blocks.servers import free_port
-from docs.measurements.processes import NotStartedError, event_log, running
-from docs.measurements.questions import NO_CURL, QUICK, Cells, Target, answers
+from docs.measurements.processes import ROOT, NotStartedError, event_log, running
+from docs.measurements.questions import NO_CURL, PATIENT, QUICK, Cells, Target, answers
 from docs.measurements.results import RESULTS, recorded, update
 
 SERVERS_CSV = RESULTS / "servers.csv"
@@ -33,14 +34,20 @@ class Server(NamedTuple):
 
     :param name: what the guide calls it.
     :param command: what starts it, where what stands in braces is filled in.
-    :param packages: what it is made of, on the Python registry.
-    :param python: the interpreter that it needs, where that is another than this one.
+    :param packages: what it is made of, on the Python registry, with the version of an older
+        release, which gets an environment of its own.
+    :param python: the interpreter that its own environment is made with, where it needs one.
     """
 
     name: str
     command: str
     packages: tuple[str, ...]
     python: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its packages."""
+        return [package.partition("==")[0] for package in self.packages]
 
 
 GUNICORN = f"gunicorn {APP} -b 127.0.0.1:{{port}} --no-control-socket -w 1"
@@ -58,23 +65,52 @@ MOD_WSGI = (
     "--startup-log --log-to-terminal {user}"
 )
 
+GRANIAN = (
+    "granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
+    f"--blocking-threads 8 {APP}"
+)
+EVENTLET = (
+    "import eventlet; eventlet.monkey_patch(); from eventlet import wsgi; "
+    "from docs.measurements.app import app; "
+    "wsgi.server(eventlet.listen(('127.0.0.1', {port})), app, log_output=False"
+)
+
 SERVERS = [
     Server("flask run", f"flask --app {APP} run -p {{port}}", ("werkzeug",)),
     Server("flask run --debug", f"flask --app {APP} run -p {{port}} --debug", ("werkzeug",)),
     Server("gunicorn sync", GUNICORN, ("gunicorn",)),
     Server("gunicorn gthread", f"{GUNICORN} -k gthread --threads 8", ("gunicorn",)),
+    Server(
+        "gunicorn gthread, --preload",
+        f"{GUNICORN} -k gthread --threads 8 --preload",
+        ("gunicorn",),
+    ),
     Server("gunicorn gevent", f"{GUNICORN} -k gevent", ("gunicorn", "gevent")),
     Server("waitress", f"{WAITRESS} {APP}", ("waitress",)),
     Server("uWSGI http-socket", f"uwsgi --http-socket 127.0.0.1:{{port}} {UWSGI}", ("pyuwsgi",)),
     Server("uWSGI http", f"uwsgi --http 127.0.0.1:{{port}} {UWSGI}", ("pyuwsgi",)),
     Server(
-        "Granian",
-        "granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
-        f"--blocking-threads 8 {APP}",
-        ("granian",),
+        "uWSGI http-socket, chunked",
+        f"uwsgi --http-socket 127.0.0.1:{{port}} --route-run chunked: {UWSGI}",
+        ("pyuwsgi",),
     ),
+    Server(
+        "uWSGI http, auto-chunked",
+        f"uwsgi --http 127.0.0.1:{{port}} --http-auto-chunked --http-keepalive {UWSGI}",
+        ("pyuwsgi",),
+    ),
+    Server("Granian", GRANIAN, ("granian",)),
+    Server("Granian 2.8.7", GRANIAN, ("granian==2.8.7",)),
     Server("cheroot", f"cheroot {APP} --bind 127.0.0.1:{{port}}", ("cheroot",)),
     Server("gevent.pywsgi", f'python -c "{GEVENT}"', ("gevent",)),
+    # sentry-sdk patches itself where it finds eventlet, so that has an environment of its own
+    Server("eventlet.wsgi", f'python -c "{EVENTLET})"', ("eventlet",), python=sys.executable),
+    Server(
+        "eventlet.wsgi, minimum_chunk_size=0",
+        f'python -c "{EVENTLET}, minimum_chunk_size=0)"',
+        ("eventlet",),
+        python=sys.executable,
+    ),
     Server(
         "uvicorn with a2wsgi",
         "uvicorn docs.measurements.asgi:app --port {port}",
@@ -86,17 +122,17 @@ SERVERS = [
 ]
 
 
-def environment(server: Server, folder: Path) -> Path:
-    """Return the folder that has the programs of a server, made for it if it needs its own.
+@cache
+def made(python: str, packages: tuple[str, ...]) -> TemporaryDirectory[str]:
+    """Make an environment with some packages and Flask, which goes when this program ends.
 
     :raises NotStartedError: when what it needs cannot be installed.
     """
-    if not server.python:
-        return Path(sys.executable).parent
-    packages = [*server.packages, f"flask=={version('flask')}"]
+    folder = TemporaryDirectory(prefix="environment-")
+    Path(folder.name).chmod(0o755)  # some servers change their user
     commands = [
-        [server.python, "-m", "venv", str(folder / "environment")],
-        [f"{folder}/environment/bin/pip", "install", "-q", "--no-cache-dir", *packages],
+        [python, "-m", "venv", folder.name],
+        [f"{folder.name}/bin/pip", "install", "-q", "--no-cache-dir", *packages],
     ]
     for command in commands:
         try:
@@ -104,7 +140,18 @@ def environment(server: Server, folder: Path) -> Path:
         except (OSError, subprocess.SubprocessError) as error:
             output = str(getattr(error, "stderr", None) or error).split()
             raise NotStartedError(f"cannot be installed: {' '.join(output[-30:])}") from error
-    return folder / "environment" / "bin"
+    return folder
+
+
+def environment(server: Server) -> Path:
+    """Return the folder that has the programs of a server, made for it if it needs its own.
+
+    :raises NotStartedError: when what it needs cannot be installed.
+    """
+    if not server.python and server.names == list(server.packages):
+        return Path(sys.executable).parent
+    packages = (*server.packages, f"flask=={version('flask')}")
+    return Path(made(server.python or sys.executable, packages).name, "bin")
 
 
 def versions(server: Server, programs: Path) -> str:
@@ -113,11 +160,11 @@ def versions(server: Server, programs: Path) -> str:
     :raises NotStartedError: when a part is not installed.
     """
     ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    command = [str(programs / "python"), "-c", ask, *server.packages]
+    command = [str(programs / "python"), "-c", ask, *server.names]
     found = subprocess.run(command, capture_output=True, text=True)
     if found.returncode:
         raise NotStartedError(f"not installed: {', '.join(server.packages)}")
-    pairs = zip(server.packages, found.stdout.split(), strict=True)
+    pairs = zip(server.names, found.stdout.split(), strict=True)
     return ", ".join(f"{package} {number}" for package, number in pairs)
 
 
@@ -135,7 +182,7 @@ def command(server: Server, port: int, folder: Path, options: str = "") -> list[
     text = server.command.replace(WAITRESS, f"{WAITRESS} {options}")
     text = text if text != server.command else f"{text} {options}"
     program, *arguments = shlex.split(text.format(**settings))
-    return [str(environment(server, folder) / program), *arguments]
+    return [str(environment(server) / program), *arguments]
 
 
 class Served(NamedTuple):
@@ -171,6 +218,15 @@ def measured_on(*packages: str) -> Cells:
     return cells | {"python": platform.python_version(), "date": date.today().isoformat()}
 
 
+def patient(server: Server) -> Cells:
+    """Ask a server what takes long and nearly no processor, so that many can be asked at once."""
+    try:
+        with serve(server) as served:
+            return answers(served.target, PATIENT)
+    except NotStartedError:
+        return {}  # the row says why
+
+
 def row(server: Server) -> Cells:
     """Measure one server."""
     cells: Cells = {"server": server.name, "command": server.command}
@@ -179,7 +235,7 @@ def row(server: Server) -> Cells:
             cells |= {"versions": served.versions} | answers(served.target)
     except NotStartedError as error:
         cells["not measured"] = str(error)
-    return cells | measured_on()
+    return cells
 
 
 def differences(name: str) -> dict[str, tuple[str, str]]:
@@ -201,12 +257,13 @@ def differences(name: str) -> dict[str, tuple[str, str]]:
 
 def main(names: list[str]) -> None:
     """Measure the named servers, or all, and write their rows."""
-    for server in SERVERS:
-        if not names or server.name in names:
-            print(server.name, flush=True)
-            update(
-                SERVERS_CSV, row(server), key=["server"], order=[[each.name] for each in SERVERS]
-            )
+    chosen = [server for server in SERVERS if not names or server.name in names]
+    with ThreadPoolExecutor(len(SERVERS)) as pool:
+        waited = list(pool.map(patient, chosen))
+    for server, cells in zip(chosen, waited, strict=True):
+        print(server.name, flush=True)
+        measured = row(server) | cells | measured_on()
+        update(SERVERS_CSV, measured, key=["server"], order=[[each.name] for each in SERVERS])
 
 
 if __name__ == "__main__":

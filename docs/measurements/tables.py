@@ -81,6 +81,20 @@ SIGNALS = {
     "SIGHUP to the proxy, short grace": "SIGHUP",
 }
 
+RESTING = "its reader pauses for longer than the limit"
+
+#: What a reader gets who pauses for 30 s.
+RESTED = {
+    "every byte": GOOD.format("every byte"),
+    "cut": BAD.format("cut, visibly"),
+    "reset": BAD.format("cut, visibly"),
+    "silent": SILENT.format("cut, looks complete"),
+    "no end": BAD.format("no end"),
+}
+
+#: What becomes of an upload that the view leaves unread.
+UNREAD = {"taken": GOOD.format("taken"), "error": BAD.format("an error")}
+
 FRAMING = {
     "chunked": GOOD.format("chunked"),
     "close": SILENT.format("none: closes"),
@@ -127,6 +141,20 @@ TAKEN = Taken(
     }
 )
 
+
+class Waits(dict[str, str]):
+    """How a page writes the seconds that a client waits for others."""
+
+    def __missing__(self, value: str) -> str:
+        """Return the seconds, as good where nobody notices them."""
+        return (GOOD if float(value) < UNNOTICED else BAD).format(SECONDS.format(value))
+
+
+#: The seconds that nobody notices.
+UNNOTICED = 0.5
+
+WAITS = Waits({"": ""})
+
 LEAVE = {"at once": "at once", "with the first piece": "with a piece"}
 
 #: What became of a header that belongs to the server.
@@ -140,6 +168,7 @@ HOP = {
 
 #: What follows the bytes that were promised, when there are more.
 EXCESS = {
+    "complete, 10 bytes": BAD.format("sent"),
     "complete, 5 bytes": GOOD.format("dropped"),
     "complete, 5 bytes and more": BAD.format("sent"),
 }
@@ -183,11 +212,22 @@ def named_in(source: str) -> Callable[[Row], bool]:
 
 def by_program(events: list[Row]) -> list[Row]:
     """Return one row for each program, with what became of the stream at each event."""
-    programs: dict[str, dict[str, str]] = {}
-    for row in events:
-        program = programs.setdefault(row["program"], {"program": row["program"]})
-        program |= {row["event"]: row["the stream"], "options": row["options"]}
-    return list(programs.values())
+    return one_row_for(("program",), events)
+
+
+def by_setting(events: list[Row]) -> list[Row]:
+    """Return one row for each setting of a program, likewise."""
+    return one_row_for(("program", "options"), events)
+
+
+def one_row_for(names: tuple[str, ...], events: list[Row]) -> list[Row]:
+    """Return one row for each value of some columns, with what became of the stream."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for event in events:
+        key = tuple(event[name] for name in names)
+        row = rows.setdefault(key, dict(zip(names, key, strict=True)))
+        row[event["event"]] = event["the stream"]
+    return list(rows.values())
 
 
 #: What a limit of one second does to a stream.
@@ -207,8 +247,22 @@ TABLES = {
             FAILURES[0],
             FAILURES[2],
             Column("Client leaves", "client leaves, busy", NOTICED),
+            Column("A reader pauses", "reader that pauses", RESTED),
+            Column("The next client waits", "next waits after close, seconds", WAITS),
             Column("HEAD", "HEAD", HEAD),
             Column("Framing", "framing HTTP/1.1", FRAMING),
+        ],
+    ),
+    "waiting_table": Table(
+        "waiting",
+        [
+            Column("Settings", "settings"),
+            Column("Ten clients stay connected", "others stay, seconds", WAITS),
+            Column("after being told to close", "others stay after close, seconds", WAITS),
+            Column("Slow readers", "slow readers, seconds", WAITS),
+            Column("and told to close", "slow readers and close, seconds", WAITS),
+            Column("No thread is free", "none free, seconds", WAITS),
+            Column("One is free", "one place free, seconds", WAITS),
         ],
     ),
     "servers_rules": Table(
@@ -220,11 +274,15 @@ TABLES = {
             Column("Bytes past the length", "promises 5 of 10", EXCESS),
             Column("``Connection``", "Connection: keep-alive", HOP),
             Column("``Transfer-Encoding``", "Transfer-Encoding: chunked", HOP),
+            *(Column(f"{size} unread", f"unread, {size}", UNREAD) for size in ("100 KB", "10 MB")),
         ],
     ),
     "servers_failures": Table("servers", [SERVER, *FAILURES]),
     "servers_departures": Table("servers", [SERVER, *DEPARTURES]),
-    "servers_slow": Table("servers", [SERVER, *SLOW]),
+    "servers_slow": Table(
+        "servers",
+        [SERVER, Column("A reader pauses for 30 s", "reader that pauses", RESTED), *SLOW[1:]],
+    ),
     "servers_shutdown": Table(
         "timeouts",
         [
@@ -242,9 +300,10 @@ TABLES = {
             Column("Server", "program"),
             Column("Setting", "options", form=LITERAL),
             *(Column(f"The stream {words}", event, ENDED) for event, words in LIMITED.items()),
+            Column("Its reader pauses", RESTING, ENDED),
         ],
-        only=lambda row: row["event"] in LIMITED and named_in("servers")(row),
-        join=by_program,
+        only=lambda row: row["event"] in {*LIMITED, RESTING} and named_in("servers")(row),
+        join=by_setting,
     ),
     "servers_versions": Table(
         "servers",

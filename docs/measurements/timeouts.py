@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from docs.measurements import proxies, servers
 from docs.measurements.processes import NotStartedError
-from docs.measurements.questions import Answer, Cells
+from docs.measurements.questions import Answer, Cells, rest, staying
 from docs.measurements.results import RESULTS, update
 
 TIMEOUTS_CSV = RESULTS / "timeouts.csv"
@@ -28,8 +28,8 @@ WHOLE = {SHORT: 60, LONG: 200, LONGER: 400}
 PATIENT = 30  # seconds that a stream may take
 BEFORE_SIGNAL = 1.0  # seconds
 
-#: The seconds that each timeout is set to here.
-LIMIT = 1
+#: The seconds that each timeout is set to here, and those for which a reader pauses.
+LIMIT, REST = 1, 5
 PATIENCE = 15  # seconds that a server may take to exit
 
 
@@ -39,7 +39,7 @@ class Case(NamedTuple):
     :param program: the name of a server or a proxy.
     :param event: what happens.
     :param options: what its command has beside its own, or for a proxy its configuration.
-    :param path: the stream that is under way.
+    :param path: the stream that is under way; none for a client that pauses in a download.
     :param sends: the signal that is sent to its main process, if one is.
     :param place: where the configuration of a proxy has its options.
     """
@@ -85,6 +85,19 @@ REQUEST_LIMITS = {
     "mod_wsgi-express": f"--request-timeout {LIMIT}",
 }
 
+#: What bounds a write to a reader that reads nothing.
+WRITE_LIMITS = {
+    "uWSGI http-socket": f"--socket-timeout {LIMIT}",
+    "uWSGI http": f"--socket-timeout {LIMIT}",
+    "cheroot": f"--timeout {LIMIT}",
+    "mod_wsgi-express": f"--socket-timeout {LIMIT}",
+}
+
+#: What a client does that stays connected after it was told that its connection closes.
+STAYING = "other clients stay connected for longer than the limit"
+
+RESTING = "its reader pauses for longer than the limit"
+
 
 def cases() -> Iterator[Case]:
     """Yield all that is measured."""
@@ -94,9 +107,11 @@ def cases() -> Iterator[Case]:
         yield Case(name, "SIGTERM, short grace", options, sends=signal.SIGTERM)
     for name in RELOADS:
         yield Case(name, "SIGHUP", path=SHORT, sends=signal.SIGHUP)
-    for name, options in REQUEST_LIMITS.items():
+    for name, options in [*REQUEST_LIMITS.items(), *WRITE_LIMITS.items()]:
         yield Case(name, "busy for longer than the limit", options)
         yield Case(name, "silent for longer than the limit", options, "/silent")
+        yield Case(name, RESTING, options, "")
+    yield Case("gunicorn gthread", STAYING, f"--timeout {LIMIT}")
     for name, options in proxies.TIME_LIMITS.items():
         yield Case(name, "busy for longer than the limit", options)
         yield Case(name, "silent for longer than the limit", options, "/silent")
@@ -136,6 +151,10 @@ def measure(case: Case) -> Cells:
     """Let something happen to a stream that is under way."""
     with serve(case) as served, ThreadPoolExecutor() as pool:
         served.target.patience = PATIENT
+        if not case.path:
+            became = rest(served.target, REST)
+            became = "finished" if became == "every byte" else became
+            return {"versions": served.versions, "the stream": became}
         stream = pool.submit(served.target.ask, case.path)
         cells: Cells = {"versions": served.versions}
         if case.sends:
@@ -145,6 +164,10 @@ def measure(case: Case) -> Cells:
             if case.sends is not signal.SIGHUP:
                 exited = exits(served.process)
                 cells["exit, seconds"] = round(time.monotonic() - sent, 1) if exited else "not"
+        if case.event == STAYING:
+            time.sleep(BEFORE_SIGNAL)
+            with staying(served.target, "Connection: close\r\n"):
+                stream.result()
         answer = stream.result()
         return cells | {
             "the stream": ending(answer, WHOLE.get(case.path, 200)),
@@ -177,11 +200,11 @@ def row(case: Case) -> Cells:
 
 def main(names: list[str]) -> None:
     """Measure the named servers and proxies, or all, and write their rows."""
-    order = [(case.program, case.event) for case in cases()]
+    order = [(case.program, case.event, " ".join(case.options.split())) for case in cases()]
     for case in cases():
         if not names or case.program in names:
             print(f"{case.program}: {case.event}", flush=True)
-            update(TIMEOUTS_CSV, row(case), key=["program", "event"], order=order)
+            update(TIMEOUTS_CSV, row(case), key=["program", "event", "options"], order=order)
 
 
 if __name__ == "__main__":
