@@ -9,6 +9,7 @@ import gzip
 import io
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, files
@@ -38,6 +39,9 @@ LOADING = 600
 
 #: Rows that are read at a time: more of them are slower, for they leave the processor's cache.
 FETCHED = 300
+
+#: Seconds that a read may take for the next one to be of more rows.
+QUICK = 0.1
 
 
 class Flight(NamedTuple):
@@ -147,9 +151,18 @@ def iter_batches(columns: Sequence[str]) -> Generator[list[tuple[Value, ...]], N
 
 
 def fetch_batches(cursor: Any) -> Iterator[list[tuple[Value, ...]]]:
-    """Yield the rows of a cursor in lists of at most :data:`FETCHED`."""
-    while batch := cursor.fetchmany(FETCHED):
+    """Yield the rows of a cursor in lists of one row, then of twice as many, up to :data:`FETCHED`.
+
+    A list of many rows is complete when the last of them is there. So after a list that took
+    longer than :data:`QUICK` the next is of one row, and a slow query's rows come one by one.
+
+    :param cursor: one that has run its query.
+    """
+    size, began = 1, time.monotonic()
+    while batch := cursor.fetchmany(size):
+        quick = time.monotonic() - began < QUICK
         yield batch
+        size, began = min(2 * size, FETCHED) if quick else 1, time.monotonic()
 
 
 def select_flights(columns: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from examples.chunks import join_chunks
 from examples.csv_text import csv_text
-from examples.rows import FETCHED, Flight, read_sqlite, select_flights
+from examples.rows import Flight, fetch_batches, read_sqlite, select_flights
 
 #: The columns of an export, by the ``?columns=`` that asks for it.
 COLUMNS = {"19": Flight._fields, "5": ("carrier", "flight", "tailnum", "origin", "dest")}
@@ -36,8 +36,7 @@ def batches(query: str) -> Iterator[bytes]:
     :param query: one of :data:`QUERIES`.
     """
     with closing(connect()) as connection:
-        cursor = connection.execute(query)
-        while rows := cursor.fetchmany(FETCHED):
+        for rows in fetch_batches(connection.execute(query)):
             yield csv_text(rows)
 
 
