@@ -30,6 +30,10 @@ DROPPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 #: which in many countries is not the comma (OWASP, "CSV Injection").
 FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 
+#: What is in a text that is not safe, for libraries that look for it faster than they replace it,
+#: or whose regular expressions cannot look around.
+RISKY = rf'{DROPPED.pattern}|\A[=+\-@\t\r\n]|[;,"\t\r\n][=+\-@]'
+
 #: Cells that are written as numbers, or empty.
 NUMBERS = frozenset([int, float, bool, Decimal, type(None)])
 
@@ -59,6 +63,8 @@ def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> 
 
     >>> csv_text([["UA", 1545, None], ["a,b", "é", "=1+1"]])
     b'UA,1545,\r\n"a,b",\xc3\xa9,=1+1\r\n'
+    >>> csv_text([["\ud800=1+1", "EWR"]], spreadsheet=True)
+    b'\\ud800=1+1,EWR\r\n'
 
     :param rows: the cells of each row. ``None`` becomes an empty cell, and half of a surrogate
         pair, which UTF-8 has no bytes for, its escape: ``\ud800``.

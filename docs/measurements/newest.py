@@ -50,6 +50,7 @@ CATEGORIES = [
     Categories("middleware", ("around",), "middleware", by_name=True),
     Categories("timeouts", ("program", "event", "options"), "timeouts", by_name=True),
     Categories("clients", ("client", "call"), "clients", by_name=True),
+    Categories("spreadsheet", ("separator",), "spreadsheet"),
     Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle"),
     Categories("lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle"),
     Categories("lifecycle_leak", ("flask", "server", "variant"), "leak"),

@@ -11,7 +11,7 @@ import adbc_driver_sqlite.dbapi as sqlite
 import pyarrow as pa
 from pyarrow import compute, csv
 
-from examples.csv_text import DROPPED, Block, csv_text
+from examples.csv_text import DROPPED, RISKY, Block, csv_text
 from examples.rows import TEXT_COLUMNS, filled_database, select_flights
 
 #: How much each driver puts into a record batch: rows of SQLite, bytes of PostgreSQL.
@@ -38,9 +38,6 @@ NUMBERS = (
 
 #: The types of columns that it writes as the text they hold.
 TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-
-#: What a text that is not safe in a spreadsheet has in it.
-RISKY = rf'{DROPPED.pattern}|\A[=+\-@\t\r\n]|[;,"\t\r\n][=+\-@]'
 
 
 def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Block]:

@@ -1,5 +1,6 @@
 """Lines that PostgreSQL itself makes, with COPY, through psycopg."""
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
@@ -7,8 +8,11 @@ from psycopg import generators, pq, waiting
 from psycopg.errors import error_from_result
 
 from examples.chunks import SIZE
-from examples.csv_text import DROPPED, FORMULA_START, Block
+from examples.csv_text import DROPPED, FORMULA_START, RISKY, Block
 from examples.rows import TEXT_COLUMNS, connect_postgresql, filled_database, select_flights
+
+#: A line of COPY without its end. Between quotes a line feed is a part of the cell.
+LINE = re.compile(rb'((?:[^"\n]+|"[^"]*")*)\n')
 
 #: What COPY writes for a cell that is alone in its row, where the csv module writes another thing.
 ALONE = {b"": b'""', rb'"\."': rb"\."}
@@ -52,8 +56,9 @@ def text_cell(name: str, spreadsheet: bool) -> str:
     """
     cell = name
     if spreadsheet:
-        cell = f"regexp_replace({cell}, '{DROPPED.pattern}', '', 'g')"
-        cell = f"regexp_replace({cell}, '{FORMULA_START.pattern}', '''', 'g')"
+        safe = f"regexp_replace({name}, '{DROPPED.pattern}', '', 'g')"
+        safe = f"regexp_replace({safe}, '{FORMULA_START.pattern}', '''', 'g')"
+        cell = f"CASE WHEN {name} ~ '{RISKY}' THEN {safe} ELSE {name} END"
     return f"nullif({cell}, '')"
 
 
@@ -66,14 +71,13 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
     :param server: the connection on which COPY was started.
     :raises psycopg.Error: when the server reports one.
     """
-    lines: list[memoryview] = []
-    length = 0
-    while length < SIZE:
+    lines, rows = bytearray(), 0
+    while len(lines) < SIZE:
         size, line = server.get_copy_data(1)
         if size > 0:
-            lines.append(line)
-            length += size
-        elif size == 0 and lines:
+            lines += line
+            rows += 1
+        elif size == 0 and rows:
             break
         elif size == 0:
             yield waiting.Wait.R
@@ -83,25 +87,24 @@ def read_block(server: pq.abc.PGconn) -> Generator[waiting.Wait, waiting.Ready |
             if ended.status != pq.ExecStatus.COMMAND_OK:
                 raise error_from_result(ended)
             break
-    return Block(as_csv_module(lines), len(lines))
+    return Block(as_csv_module(bytes(lines), rows), rows)
 
 
-def as_csv_module(lines: Sequence[bytes | memoryview]) -> bytes:
-    r"""Return lines of COPY as the csv module writes them: each ends with CR and LF.
+def as_csv_module(lines: bytes, rows: int) -> bytes:
+    r"""Return the lines of COPY as the csv module writes them: each ends with CR and LF.
 
     Alone in its row NULL is an empty line, to which the csv module adds quotes, and ``\.`` has
     quotes, which the csv module does not add.
 
-    >>> as_csv_module([b'UA,1545,IAH\n', b'UA,,"a\nb"\n'])
-    b'UA,1545,IAH\r\nUA,,"a\nb"\r\n'
-    >>> as_csv_module([b'UA\n', b'\n', b'"\\."\n'])
+    >>> as_csv_module(b'UA,1545,IAH\n', 1), as_csv_module(b'UA,,"a\nb"\n', 1)
+    (b'UA,1545,IAH\r\n', b'UA,,"a\nb"\r\n')
+    >>> as_csv_module(b'UA\n\n"\\."\n', 3)
     b'UA\r\n""\r\n\\.\r\n'
 
-    :param lines: each of a row.
+    :param lines: of COPY.
+    :param rows: how many rows that is.
     """
-    text = b"".join(lines)
-    alone = text.startswith(b"\n") or b"\n\n" in text or rb'"\."' in text
-    if text.count(b"\n") == len(lines) and not alone:
-        return text.replace(b"\n", b"\r\n")
-    cells = (bytes(line[:-1]) for line in lines)
-    return b"".join(ALONE.get(cell, cell) + b"\r\n" for cell in cells)
+    alone = lines.startswith(b"\n") or b"\n\n" in lines or rb'"\."' in lines
+    if lines.count(b"\n") == rows and not alone:
+        return lines.replace(b"\n", b"\r\n")
+    return b"".join(ALONE.get(line, line) + b"\r\n" for line in LINE.findall(lines))
