@@ -18,6 +18,9 @@ def event(data: str, **fields: str | int) -> bytes:
 
     >>> event("UA 1545\nboards", event="EWR", id=7)
     b'event: EWR\nid: 7\ndata: UA 1545\ndata: boards\n\n'
+    >>> event("boards", id="7\ndata: cancelled")
+    Traceback (most recent call last):
+    ValueError: no field of an event: 'id': '7\ndata: cancelled'
     """
     for name, value in fields.items():
         if name not in ("event", "id", "retry") or re.search(r"[\r\n\0]", str(value)):
