@@ -716,10 +716,16 @@ class Full(io.StringIO):
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def refuse(line: str) -> None:
-    """Fail at a line about a piece, as a caller's log may."""
-    if "part" in line or "item" in line:
-        raise OSError(errno.EIO, "the caller's disk")
+def refusing() -> Callable[[str], object]:
+    """Return what fails at the first line about a piece, and then no more, as a log may."""
+    failed: list[str] = []
+
+    def refuse(line: str) -> None:
+        if not failed and ("part" in line or "item" in line):
+            failed.append(line)
+            raise OSError(errno.EIO, "the caller's disk")
+
+    return refuse
 
 
 def run(answer: bytes, output: io.StringIO, *options: str) -> int:
@@ -783,16 +789,18 @@ CRASHES = [
         "JSON on a disk with room", "1", lambda: run(page("200 OK"), io.StringIO(), "--report-json")
     ),
     raised(
-        "show raises", "OSError: [Errno 5] the caller's disk", lambda: shown(page("200 OK"), refuse)
+        "show raises",
+        "OSError: [Errno 5] the caller's disk",
+        lambda: shown(page("200 OK"), refusing()),
     ),
     raised("show does not", "complete", lambda: shown(page("200 OK"), str)),
     raised(
         "show raises, of an app",
         "OSError: [Errno 5] the caller's disk",
-        lambda: called("app", refuse),
+        lambda: called("app", refusing()),
     ),
     raised("the app raises", "the app raised", lambda: called("create_app(True)")),
-    raised("a server that says nothing", "no answer", lambda: shown(b"", refuse)),
+    raised("a server that says nothing", "no answer", lambda: shown(b"", refusing())),
     raised("a server that stops", "cut short", lambda: shown(SLOW[:-1], str)),
 ]
 
