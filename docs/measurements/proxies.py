@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +22,10 @@ from docs._blocks.servers import free_port
 from docs.measurements.processes import NotStartedError, event_log, running
 from docs.measurements.questions import Cells, Target, answers
 from docs.measurements.results import RESULTS, update
-from docs.measurements.servers import SERVERS, Served, Server, command, measured_on
+from docs.measurements.servers import SERVERS, Served, Server, command, measured_on, patient
 
 PROXIES_CSV = RESULTS / "proxies.csv"
+TOGETHER = 16  # proxies that are asked at once what takes long
 GUNICORN = next(server for server in SERVERS if server.name == "gunicorn gthread")
 UWSGI = next(server for server in SERVERS if server.name == "uWSGI http-socket")
 
@@ -428,10 +430,13 @@ def row(proxy: Proxy) -> Cells:
 
 def main(names: list[str]) -> None:
     """Measure the named proxies, or all, and write their rows."""
-    for proxy in PROXIES:
-        if not names or proxy.name in names:
-            print(proxy.name, flush=True)
-            update(PROXIES_CSV, row(proxy), key=["proxy"], order=[[each.name] for each in PROXIES])
+    chosen = [proxy for proxy in PROXIES if not names or proxy.name in names]
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        waited = list(pool.map(patient, map(serve, chosen)))
+    for proxy, cells in zip(chosen, waited, strict=True):
+        print(proxy.name, flush=True)
+        measured = row(proxy) | cells
+        update(PROXIES_CSV, measured, key=["proxy"], order=[[each.name] for each in PROXIES])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,12 @@ class Target:
         return total
 
 
+def decoder(response: Response) -> Callable[[bytes], bytes]:
+    """Return what undoes the compression of a response, part by part."""
+    gzip = response.header("content-encoding") == "gzip"
+    return zlib.decompressobj(31).decompress if gzip else bytes
+
+
 class Answer:
     """What a client learned from one response, and what the app recorded of it.
 
@@ -110,8 +116,7 @@ class Answer:
 
     def parts(self) -> list[Arrival]:
         """Return the body as it arrived, after any compression was undone."""
-        gzip = self.response.header("content-encoding") == "gzip"
-        decode = zlib.decompressobj(31).decompress if gzip else bytes
+        decode = decoder(self.response)
         return [Arrival(part.seconds, decode(part.data)) for part in self.exchange.parts]
 
     @property
@@ -313,14 +318,16 @@ def rest(target: Target, pause: float = REST) -> str:
     :returns: ``every byte``, or how the response ended before; ``silent`` when it ended early and
         the client could not tell.
     """
-    response, size = Response(), 0
+    response, size, decode = Response(), 0, None
     path = f"/blocks?count={REST_BLOCKS}"
     try:
         with connect(target, path, "Connection: close\r\n") as connection:
             data = connection.recv(1024)
             time.sleep(pause)
             while data:
-                size += sum(len(part.data) for part in response.feed(data))
+                for part in response.feed(data):
+                    decode = decode or decoder(response)
+                    size += len(decode(part.data))
                 data = connection.recv(65536)
         response.end()
     except TimeoutError:

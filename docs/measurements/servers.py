@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -218,10 +218,13 @@ def measured_on(*packages: str) -> Cells:
     return cells | {"python": platform.python_version(), "date": date.today().isoformat()}
 
 
-def patient(server: Server) -> Cells:
-    """Ask a server what takes long and nearly no processor, so that many can be asked at once."""
+def patient(serving: AbstractContextManager[Served]) -> Cells:
+    """Ask a server what takes long and nearly no processor, so that many can be asked at once.
+
+    :param serving: what runs it.
+    """
     try:
-        with serve(server) as served:
+        with serving as served:
             return answers(served.target, PATIENT)
     except NotStartedError:
         return {}  # the row says why
@@ -259,7 +262,7 @@ def main(names: list[str]) -> None:
     """Measure the named servers, or all, and write their rows."""
     chosen = [server for server in SERVERS if not names or server.name in names]
     with ThreadPoolExecutor(len(SERVERS)) as pool:
-        waited = list(pool.map(patient, chosen))
+        waited = list(pool.map(patient, map(serve, chosen)))
     for server, cells in zip(chosen, waited, strict=True):
         print(server.name, flush=True)
         measured = row(server) | cells | measured_on()

@@ -346,7 +346,11 @@ TABLES = {
     ),
     "proxies_departures": Table("proxies", [PROXY, *DEPARTURES]),
     # What is compressed takes no room, so those rows say nothing here.
-    "proxies_slow": Table("proxies", [PROXY, *SLOW], only=lambda row: not COMPRESSES(row["proxy"])),
+    "proxies_slow": Table(
+        "proxies",
+        [PROXY, *SLOW, Column("A reader pauses for 30 s", "reader that pauses", RESTED)],
+        only=lambda row: not COMPRESSES(row["proxy"]),
+    ),
     "proxies_versions": Table(
         "proxies",
         [
