@@ -23,8 +23,8 @@ PROVENANCE = {
     "reports",
 }
 
-#: How the names of columns end that have numbers with a unit, which vary from run to run.
-UNITS = (", seconds", ", MB", ", pieces", ", speed")
+#: How the names of columns end that have numbers, which vary from run to run.
+UNITS = (", seconds", ", MB", ", pieces", ", speed", "pieces made for nobody")
 
 
 class Categories(NamedTuple):
@@ -50,6 +50,8 @@ CATEGORIES = [
     Categories("middleware", ("around",), "middleware", by_name=True),
     Categories("timeouts", ("program", "event", "options"), "timeouts", by_name=True),
     Categories("clients", ("client", "call"), "clients", by_name=True),
+    Categories("eventsource", ("answer",), "eventsource"),
+    Categories("lost_network", ("bounded by", "stream"), "lost_network", by_name=True),
     Categories("spreadsheet", ("separator",), "spreadsheet"),
     Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle"),
     Categories("lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle"),
