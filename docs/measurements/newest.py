@@ -19,7 +19,7 @@ from docs.measurements.results import PLACE, RESULTS, recorded
 
 #: Columns that tell what a row was measured on. Another version alone is no difference.
 PROVENANCE = {
-    *("versions", "command", "settings", "gunicorn", "flask", "werkzeug", "python", "date"),
+    *("versions", "command", "text", "settings", "gunicorn", "flask", "werkzeug", "python", "date"),
     "reports",
 }
 

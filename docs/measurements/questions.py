@@ -29,7 +29,7 @@ MEGABYTE = 1_000_000
 STAYING = 10  # clients that keep their connection open after a whole response
 SETTLING = 0.5  # seconds within which a server has answered them
 LONGEST_WAIT = 30.0  # seconds after which the next client gives up
-REST = 30.0  # seconds for which a reader pauses
+REST = 35.0  # seconds for which a reader pauses: longer than the limits of 30 s that servers have
 REST_BLOCKS = 640  # blocks that it reads in all, which no buffer has room for
 TRIES = 30  # uploads of each size: on some servers it is a race what becomes of one
 UPLOADS = {"100 KB": 100_000, "10 MB": 10 * MEGABYTE}
@@ -340,7 +340,7 @@ def rest(target: Target, pause: float = REST) -> str:
 
 
 def pauses(target: Target) -> Cells:
-    """Ask for large blocks, pause for 30 s after the first bytes, and see whether all arrive."""
+    """Ask for large blocks, pause for 35 s after the first bytes, and see whether all arrive."""
     return {"reader that pauses": rest(target)}
 
 

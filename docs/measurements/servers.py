@@ -17,6 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import NamedTuple
 
 from docs._blocks.servers import free_port
@@ -27,6 +28,7 @@ from docs.measurements.results import RESULTS, recorded, update
 SERVERS_CSV = RESULTS / "servers.csv"
 APP = "docs.measurements.app:app"
 INSTALLING = 300  # seconds that making an environment may take
+ONE_AT_A_TIME = Lock()  # two that need the same environment would each make one
 
 
 class Server(NamedTuple):
@@ -151,7 +153,8 @@ def environment(server: Server) -> Path:
     if not server.python and server.names == list(server.packages):
         return Path(sys.executable).parent
     packages = (*server.packages, f"flask=={version('flask')}")
-    return Path(made(server.python or sys.executable, packages).name, "bin")
+    with ONE_AT_A_TIME:
+        return Path(made(server.python or sys.executable, packages).name, "bin")
 
 
 def versions(server: Server, programs: Path) -> str:

@@ -83,7 +83,7 @@ SIGNALS = {
 
 RESTING = "its reader pauses for longer than the limit"
 
-#: What a reader gets who pauses for 30 s.
+#: What a reader gets who pauses for 35 s.
 RESTED = {
     "every byte": GOOD.format("every byte"),
     "cut": BAD.format("cut, visibly"),
@@ -281,7 +281,7 @@ TABLES = {
     "servers_departures": Table("servers", [SERVER, *DEPARTURES]),
     "servers_slow": Table(
         "servers",
-        [SERVER, Column("A reader pauses for 30 s", "reader that pauses", RESTED), *SLOW[1:]],
+        [SERVER, Column("A reader pauses for 35 s", "reader that pauses", RESTED), *SLOW[1:]],
     ),
     "servers_shutdown": Table(
         "timeouts",

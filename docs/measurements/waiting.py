@@ -34,7 +34,7 @@ from docs.measurements.questions import (
     staying,
     wait_for_next,
 )
-from docs.measurements.results import RESULTS, update
+from docs.measurements.results import RESULTS, recorded, update
 from docs.measurements.servers import measured_on
 
 WAITING_CSV = RESULTS / "waiting.csv"
@@ -63,6 +63,11 @@ class Settings(NamedTuple):
     command: str
     files: Mapping[str, str]
     room: int
+
+    @property
+    def text(self) -> str:
+        """The command and the files, which a recorded row keeps."""
+        return "\n".join([self.command, *self.files.values()])
 
 
 def alternative(name: str, text: str, room: int) -> Settings:
@@ -278,11 +283,17 @@ def patient(settings: Settings) -> Cells:
 
 def row(settings: Settings) -> Cells:
     """Measure one server."""
-    cells: Cells = {"settings": settings.name, "room": settings.room}
+    cells: Cells = {"settings": settings.name, "text": settings.text, "room": settings.room}
     try:
         return cells | measure(settings)
     except NotStartedError as error:
         return cells | {"not measured": str(error)}
+
+
+def changed() -> list[str]:
+    """Return the names of the settings to copy that are no longer as they were measured."""
+    measured = {row["settings"]: row["text"] for row in recorded("waiting")}
+    return [each.name for each in copied() if measured.get(each.name) != each.text]
 
 
 def main(names: list[str]) -> None:
