@@ -43,7 +43,8 @@ readme = Sybil(
 )
 docstrings = Sybil(
     parsers=[docstring_prompts],
-    patterns=["examples/*.py", "examples/sources/*.py"],
+    path="examples",
+    patterns=["*.py"],
     setup=open_page,
     teardown=close_page,
 )

@@ -109,7 +109,9 @@ def linkcheck(session: nox.Session) -> None:
 def live(session: nox.Session) -> None:
     """Show the guide in a browser and build it again on every change."""
     install(session, "live")
-    session.run("sphinx-autobuild", "--open-browser", "docs", "docs/_build/html", *session.posargs)
+    ignore = ["--ignore", "docs/_build"]  # where each build makes stream_check.pyz again
+    folders = ["docs", "docs/_build/html"]
+    session.run("sphinx-autobuild", "--open-browser", *ignore, *folders, *session.posargs)
 
 
 @nox.session

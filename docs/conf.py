@@ -20,6 +20,7 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 # Pages
 
 extensions = [
+    "docs._ext.one_file",
     "matplotlib.sphinxext.plot_directive",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",

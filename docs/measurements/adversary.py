@@ -20,17 +20,12 @@ from threading import Thread
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from examples.stream_check import (
-    FORM,
-    PLAIN,
-    Options,
-    Report,
-    Watch,
-    check,
-    check_app,
-    exchange,
-    main,
-)
+from examples.stream_check.client import check, exchange
+from examples.stream_check.command import main
+from examples.stream_check.report import Report
+from examples.stream_check.request import FORM, PLAIN, Options
+from examples.stream_check.watch import Watch
+from examples.stream_check.wsgi import check_app
 
 #: A certificate for ``localhost`` that nobody trusts, and its key, which everybody may know.
 CERTIFICATE = """\

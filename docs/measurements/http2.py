@@ -29,7 +29,7 @@ from docs.measurements.questions import NO_CURL, PATIENCE, Answer, Cells, Target
 from docs.measurements.recorder import Arrival, Exchange
 from docs.measurements.results import RESULTS, update
 from docs.measurements.servers import measured_on
-from examples.stream_check import Response
+from examples.stream_check.response import Response
 
 HTTP2_CSV = RESULTS / "http2.csv"
 

@@ -20,7 +20,7 @@ from docs.measurements.app import BLOCK, LATE, MOST_BLOCKS, TICK, TICKS
 from docs.measurements.processes import Events, new_id
 from docs.measurements.recorder import Arrival, Exchange, ask
 from docs.measurements.verdicts import verdicts
-from examples.stream_check import Response
+from examples.stream_check.response import Response
 
 SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
 PATIENCE = 15  # seconds that an answer may take

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from examples.stream_check import MalformedResponse, Response
+from examples.stream_check.response import MalformedResponse, Response
 
 #: What makes closing a socket reset the connection: linger, for zero seconds.
 RESET = struct.pack("ii", 1, 0)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from examples.stream_check import Options, Report, check
+from examples.stream_check.client import check
+from examples.stream_check.report import Report
+from examples.stream_check.request import Options
 
 if TYPE_CHECKING:
     from docs.measurements.questions import Cells, Target
