@@ -79,8 +79,8 @@ HAPROXY = """
 defaults
   mode http
   timeout connect 5s
-  timeout client 30s
-  timeout server 30s
+  timeout client 60s
+  timeout server 60s
 listen app
   bind 127.0.0.1:{port}
   server flask 127.0.0.1:{upstream}

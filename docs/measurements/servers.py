@@ -54,6 +54,7 @@ class Server(NamedTuple):
 
 GUNICORN = f"gunicorn {APP} -b 127.0.0.1:{{port}} --no-control-socket -w 1"
 UWSGI = f"--module {APP} --master --processes 1 --threads 8 --enable-threads --die-on-term"
+UVICORN = "uvicorn docs.measurements.asgi:app --port {port}"
 WAITRESS = "waitress-serve --listen=127.0.0.1:{port} --threads=8"
 GEVENT = (
     "from gevent import monkey; monkey.patch_all(); "
@@ -113,10 +114,12 @@ SERVERS = [
         ("eventlet",),
         python=sys.executable,
     ),
+    # Its parser is the one that is installed, and they differ.
+    Server("uvicorn with a2wsgi", f"{UVICORN} --http h11", ("uvicorn", "h11", "a2wsgi")),
     Server(
-        "uvicorn with a2wsgi",
-        "uvicorn docs.measurements.asgi:app --port {port}",
-        ("uvicorn", "a2wsgi"),
+        "uvicorn[standard] with a2wsgi",
+        f"{UVICORN} --http httptools",
+        ("uvicorn", "httptools", "a2wsgi"),
     ),
     Server("hypercorn", f"hypercorn wsgi:{APP} -b 127.0.0.1:{{port}}", ("hypercorn",)),
     # It embeds a shared libpython that other users can read: Debian's own.

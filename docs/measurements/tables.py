@@ -49,8 +49,6 @@ FIRST = {
     "500": GOOD.format("500"),
     "502": GOOD.format("502"),
     "cut": GOOD.format("visible"),
-    "reset": GOOD.format("visible"),
-    "no answer": GOOD.format("visible"),
     "silent": SILENT.format("200, empty"),
 }
 

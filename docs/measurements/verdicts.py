@@ -68,5 +68,5 @@ def disagreements(row: dict[str, str]) -> list[str]:
     return [
         f"{row[category]}, and {name} finds {row[name]}"
         for name, (category, agreeing) in COLUMNS.items()
-        if row.get(name) and row[name] not in agreeing[row[category]]
+        if not row.get("not measured") and row[name] not in agreeing[row[category]]
     ]
