@@ -1,7 +1,8 @@
 """Ask every category again, on what is installed now, and name each that the record does not have.
 
 ``python -m docs.measurements.newest`` measures into a folder of its own, so the record stays as
-it is; with names of measurements it runs only those. What differs is asked a second time, because
+it is; with names of measurements it runs only those. Most of the time they wait, so several run
+side by side. What differs is asked a second time, because
 a busy machine can blur one answer. A row that differs twice, or that could not be measured, is
 printed, and the exit status is 1.
 """
@@ -11,11 +12,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from docs.measurements.results import PLACE, RESULTS, recorded
+
+AT_ONCE = 5  # programs; with all of them a small machine is too busy for their pauses
 
 #: Columns that tell what a row was measured on. Another version alone is no difference.
 PROVENANCE = {
@@ -46,12 +50,12 @@ CATEGORIES = [
     Categories("servers", ("server",), "servers", by_name=True),
     Categories("waiting", ("settings",), "waiting", by_name=True),
     Categories("proxies", ("proxy",), "proxies", by_name=True),
+    Categories("lost_network", ("bounded by", "stream"), "lost_network", by_name=True),
+    Categories("timeouts", ("program", "event", "options"), "timeouts", by_name=True),
     Categories("http2", ("proxy",), "http2", by_name=True),
     Categories("middleware", ("around",), "middleware", by_name=True),
-    Categories("timeouts", ("program", "event", "options"), "timeouts", by_name=True),
     Categories("clients", ("client", "call"), "clients", by_name=True),
     Categories("eventsource", ("answer",), "eventsource"),
-    Categories("lost_network", ("bounded by", "stream"), "lost_network", by_name=True),
     Categories("spreadsheet", ("separator",), "spreadsheet"),
     Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle"),
     Categories("lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle"),
@@ -113,8 +117,9 @@ def main(names: list[str]) -> int:
     with TemporaryDirectory(prefix="results-") as name:
         folder = Path(name, "results")
         shutil.copytree(RESULTS, folder)
-        for program in dict.fromkeys(table.program for table in tables):
-            measure(program, [], folder)
+        programs = dict.fromkeys(table.program for table in tables)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda program: measure(program, [], folder), programs))
         for table in tables:
             rows = list(dict.fromkeys(each.row[0] for each in differences(table, folder)))
             if rows:

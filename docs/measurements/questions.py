@@ -385,8 +385,8 @@ def unread_upload(target: Target, size: int) -> str:
     """Send an upload that the view leaves unread, then read the answer, and tell how it went.
 
     :param size: of the upload, in bytes.
-    :returns: ``taken``, or another status than 200; ``error`` when the connection was closed
-        before all was sent and the answer was read.
+    :returns: ``taken``; ``lost`` when the connection was closed before all was sent and the answer
+        was read, or a proxy answered so with an error of its own; or another status than 200.
     """
     response = Response("POST")
     head = request_bytes(target, "/unread", f"Content-Length: {size}\r\n", "POST")
@@ -397,9 +397,9 @@ def unread_upload(target: Target, size: int) -> str:
                 response.feed(data)
             response.end()
         except (ConnectionError, TimeoutError):
-            return "error"
-    if not response.complete:
-        return "error"
+            return "lost"
+    if not response.complete or response.status >= 500:
+        return "lost"
     return "taken" if response.status == 200 else str(response.status)
 
 

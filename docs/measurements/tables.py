@@ -91,7 +91,7 @@ RESTED = {
 }
 
 #: What becomes of an upload that the view leaves unread.
-UNREAD = {"taken": GOOD.format("taken"), "error": BAD.format("an error")}
+UNREAD = {"taken": GOOD.format("taken"), "lost": BAD.format("an error")}
 
 FRAMING = {
     "chunked": GOOD.format("chunked"),
