@@ -13,22 +13,22 @@ nox.options.reuse_existing_virtualenvs = True
 
 DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
 MEASUREMENTS = [
-    "arrivals",
-    "lifecycle",
-    "leak",
-    "servers",
-    "waiting",
-    "proxies",
-    "http2",
-    "middleware",
-    "clients",
-    "eventsource",
-    "spreadsheet",
-    "timeouts",
-    "lost_network",
-    "throughput",
-    "memory",
-    "peers",
+    "speed.arrivals",
+    "lifecycle.order",
+    "lifecycle.leak",
+    "behaviour.servers",
+    "behaviour.waiting",
+    "behaviour.proxies",
+    "behaviour.http2",
+    "behaviour.middleware",
+    "behaviour.clients",
+    "behaviour.eventsource",
+    "behaviour.spreadsheet",
+    "behaviour.timeouts",
+    "behaviour.lost_network",
+    "speed.throughput",
+    "speed.memory",
+    "speed.frameworks",
 ]
 #: What has pre-releases worth a warning: a page would differ on them before it does for readers.
 EARLY = {"flask", "werkzeug", "jinja2"}
@@ -133,9 +133,10 @@ def measure(session: nox.Session) -> None:
         *group("peers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
-    for name in session.posargs or MEASUREMENTS:
-        session.run("python", "-m", f"docs.measurements.{name}")
-    session.run("python", "-m", "docs.measurements.tables")
+    for name in MEASUREMENTS:
+        if not session.posargs or name.rpartition(".")[2] in session.posargs:
+            session.run("python", "-m", f"docs.measurements.{name}")
+    session.run("python", "-m", "docs.measurements.publish.tables")
 
 
 @nox.session
@@ -148,7 +149,7 @@ def newest(session: nox.Session) -> None:
     failed = []
     for command in (
         ["pytest", "--numprocesses=2", "--dist=loadfile"],
-        ["python", "-m", "docs.measurements.newest", *session.posargs],
+        ["python", "-m", "docs.measurements.publish.newest", *session.posargs],
     ):
         try:
             session.run(*command)

@@ -13,7 +13,8 @@ from sybil import Example
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ROOT, Page, page_of
 from docs._blocks.programs import PORT_OPTION, Command, absent, commands
-from docs._blocks.servers import LeftOut, listens, routes
+from docs._blocks.servers import LeftOut, routes
+from docs._system.ports import listens
 
 TIMEOUT = 60  # seconds that a command may take
 READY = 20  # seconds that a server may take to start

@@ -12,8 +12,8 @@ from typing import Any
 
 from sybil import Example
 
-from docs._blocks.packaged import search_path
 from docs._blocks.servers import Servers
+from docs._system.packaged import search_path
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,7 @@
 
 import os
 import re
-import secrets
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -15,6 +13,8 @@ from typing import Any
 from unittest import SkipTest
 
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from docs._system.ports import free_port, listens
 
 #: The address that a page prints for its own app: that of ``flask run``.
 PRINTED_PORT = 5000
@@ -38,23 +38,6 @@ class LeftOut(SkipTest):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.args[0]}"
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on.
-
-    It is below those that a system gives to clients, so none takes it before a server does.
-    """
-    while True:
-        port = 20000 + secrets.randbelow(12768)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
-def listens(port: int, address: str = "127.0.0.1") -> bool:
-    """Tell whether a server accepts connections on a port of this machine."""
-    with socket.socket() as connection:
-        return connection.connect_ex((address, port)) == 0
 
 
 def routes(port: int) -> bool:

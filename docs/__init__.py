@@ -1,0 +1,1 @@
+"""The guide: its pages, what runs their blocks, and what measures."""

@@ -1,0 +1,1 @@
+"""What blocks and measurements share: the ports and programs of this machine."""

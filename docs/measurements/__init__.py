@@ -1,0 +1,1 @@
+"""What measures servers, clients, Flask and speed, and makes tables and figures of it."""

@@ -1,0 +1,1 @@
+"""What servers, proxies and clients do with a stream: answers in words."""

@@ -1,0 +1,211 @@
+"""Measure what a client sees that speaks HTTP/2 to a proxy, without TLS.
+
+``nox -s measure -- http2`` asks all proxies and writes ``results/recorded/http2.csv``;
+with names of proxies it asks only those, and keeps the other rows.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+
+from docs.measurements.behaviour.proxies import PROXIES, Proxy, serve
+from docs.measurements.behaviour.questions import (
+    NO_CURL,
+    PATIENCE,
+    Answer,
+    Cells,
+    Target,
+    arrival_of_ticks,
+)
+from docs.measurements.behaviour.servers import measured_on
+from docs.measurements.lab.processes import NotStartedError, new_id
+from docs.measurements.lab.recorder import Arrival, Exchange
+from docs.measurements.lab.results import RECORDED, update
+from examples.stream_check.response import Response
+
+HTTP2_CSV = RECORDED / "http2.csv"
+
+#: Those that are asked: each program, and nginx with both versions of HTTP to the app.
+ASKED = ["nginx", "nginx 1.22", "HAProxy", "Caddy", "Caddy 2.6", "Traefik", "Envoy"]
+
+
+class Http2Answer(Answer):
+    """What a client learned from a response over HTTP/2.
+
+    :param status: of the response, or ``""`` when there was none.
+    """
+
+    status = ""
+
+    def parts(self) -> list[Arrival]:
+        """Return the body as it arrived."""
+        return self.exchange.parts
+
+    @property
+    def ending(self) -> str:
+        """How the response ended; of an error page, its status."""
+        complete = self.exchange.ending == "complete"
+        return self.status if complete and self.status != "200" else self.exchange.ending
+
+
+class Stream:
+    """A request over HTTP/2, on a connection of its own. Leave the ``with`` block to close it.
+
+    :param port: of the proxy.
+    :param path: what is requested, in ASCII.
+    """
+
+    def __init__(self, port: int, path: str) -> None:
+        self.http2 = H2Connection(H2Configuration(client_side=True))
+        self.http2.initiate_connection()
+        names = (":method", ":scheme", ":authority", ":path")
+        values = ("GET", "http", f"127.0.0.1:{port}", path)
+        self.http2.send_headers(1, list(zip(names, values, strict=True)), end_stream=True)
+        self.connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.send()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def send(self) -> None:
+        """Send what the protocol wants to be sent."""
+        self.connection.sendall(self.http2.data_to_send())
+
+    def events(self) -> Iterator[Event]:
+        """Yield what arrives, until the stream or the connection ends.
+
+        :raises TimeoutError: when nothing arrived for :data:`PATIENCE` seconds.
+        """
+        while data := self.connection.recv(65536):
+            for event in self.http2.receive_data(data):
+                if isinstance(event, DataReceived):
+                    self.http2.acknowledge_received_data(event.flow_controlled_length, 1)
+                yield event
+                if isinstance(event, (StreamEnded, StreamReset, ConnectionTerminated)):
+                    return
+            self.send()
+
+    def reset(self) -> None:
+        """Leave the stream and keep the connection, as a browser whose other tabs are open."""
+        self.http2.reset_stream(1, ErrorCodes.CANCEL)
+        self.send()
+
+
+class Http2Target(Target):
+    """A proxy that is asked over HTTP/2."""
+
+    def ask(self, path: str, *_: object, **__: object) -> Http2Answer:
+        """Send a request whose events can be found, and return what came of it."""
+        request = new_id()
+        mark = "&" if "?" in path else "?"
+        answer = Http2Answer(Exchange(Response()), request, time.monotonic(), self.events)
+        with Stream(self.port, f"{path}{mark}id={request}") as stream:
+            for event in stream.events():
+                take(event, answer)
+        return answer
+
+
+def take(event: Event, answer: Http2Answer) -> None:
+    """Add what arrived to an answer."""
+    exchange = answer.exchange
+    if isinstance(event, ResponseReceived):
+        answer.status = dict(event.headers)[b":status"].decode()
+        exchange.ending = "cut"
+    elif isinstance(event, DataReceived) and event.data:
+        exchange.parts.append(Arrival(time.monotonic() - answer.began, event.data))
+    elif isinstance(event, StreamEnded):
+        exchange.ending = "complete"
+    elif isinstance(event, StreamReset):
+        exchange.ending = "reset"
+
+
+def error_midway(target: Http2Target) -> Cells:
+    """Ask what a client sees when the generator raises: an error of HTTP/2, or ``silent``."""
+    seen = "cut"
+    with Stream(target.port, "/error?after=3") as stream:
+        for event in stream.events():
+            if isinstance(event, StreamReset):
+                seen = f"RST_STREAM {ErrorCodes(event.error_code).name}"
+            elif isinstance(event, ConnectionTerminated):
+                seen = f"GOAWAY {ErrorCodes(event.error_code or 0).name}"
+            elif isinstance(event, StreamEnded):
+                seen = "silent"
+    program = shutil.which("curl")
+    if not program:
+        return {"error midway": seen, "curl, error midway": NO_CURL}
+    address = f"http://127.0.0.1:{target.port}/error?after=3"
+    command = [program, "-s", "--http2-prior-knowledge", "--max-time", str(PATIENCE), address]
+    status = subprocess.run(command, capture_output=True).returncode
+    return {"error midway": seen, "curl, error midway": f"exit status {status}"}
+
+
+def departure(target: Http2Target) -> Cells:
+    """Reset a stream when its first piece has come, and see whether the app learns of it."""
+    request = new_id()
+    with Stream(target.port, f"/endless?id={request}") as stream:
+        for event in stream.events():
+            if isinstance(event, DataReceived):
+                break
+        stream.reset()
+        left = time.monotonic()
+        closed = target.events.wait(request, "closed", PATIENCE)
+    return {
+        "client leaves, busy": "yes" if closed else "never",
+        "busy, seconds": round((closed or time.monotonic()) - left, 2),
+    }
+
+
+def curl_version() -> str:
+    """Return the version of curl, or that there is none."""
+    if not shutil.which("curl"):
+        return NO_CURL
+    printed = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout
+    return f"curl {printed.split()[1]}"
+
+
+def row(proxy: Proxy) -> Cells:
+    """Measure one proxy."""
+    cells: Cells = {"proxy": proxy.name}
+    try:
+        with serve(proxy, http2=True) as served:
+            proxied = served.target
+            target = Http2Target(proxied.port, proxied.events, proxied.process_ids)
+            cells |= {
+                "versions": f"{served.versions}, {curl_version()}",
+                "small pieces": arrival_of_ticks(target, 6),
+                "large pieces": arrival_of_ticks(target, 16 * 1024),
+            }
+            cells |= error_midway(target) | departure(target)
+    except NotStartedError as error:
+        cells["not measured"] = str(error)
+    return cells | measured_on(*proxy.behind.packages)
+
+
+def main(names: list[str]) -> None:
+    """Measure the named proxies, or all that are asked, and write their rows."""
+    for proxy in PROXIES:
+        if proxy.name in (names or ASKED):
+            print(proxy.name, flush=True)
+            update(HTTP2_CSV, row(proxy), key=["proxy"], order=[[name] for name in ASKED])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,313 @@
+"""Measure how long the next client waits, with the settings that the page on servers gives to copy.
+
+``nox -s measure -- waiting`` reads them off the page, starts each with the measured app and writes
+``results/recorded/waiting.csv``; with names of settings it measures only those, and keeps the other
+rows. A few settings that look as good, and are not, have a row as well.
+"""
+
+import re
+import shlex
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from math import prod
+from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
+from textwrap import dedent
+from threading import Event, Thread
+from typing import NamedTuple
+
+from docs._system.ports import free_port
+from docs.measurements.behaviour.app import PAUSE
+from docs.measurements.behaviour.questions import (
+    LONGEST_WAIT,
+    SETTLING,
+    Cells,
+    Target,
+    connect,
+    pauses,
+    staying,
+    wait_for_next,
+)
+from docs.measurements.behaviour.servers import measured_on
+from docs.measurements.lab.processes import ROOT, NotStartedError, event_log, new_id, running
+from docs.measurements.lab.results import RECORDED, recorded, update
+
+WAITING_CSV = RECORDED / "waiting.csv"
+PAGE = ROOT / "docs/production/servers.rst"
+
+#: The app that the commands of the page serve: here it is the measured one.
+APP = "from docs.measurements.behaviour.app import app\n"
+
+ROUNDS = 4  # which client a server keeps waiting can be chance
+SHORT, LONG = 60, 160  # pieces of a stream of 3 s, and of one of 8 s
+SLOW_BLOCKS = 80  # blocks of a slow reader: more than the buffers have room for
+SLOW = 0.05  # seconds between two reads of a slow reader
+CLOSE = "Connection: close\r\n"
+
+
+class Settings(NamedTuple):
+    """How a server is started for streams.
+
+    :param name: what the guide calls it.
+    :param command: what starts it, as the page has it.
+    :param files: what it reads, by the name of the file.
+    :param room: how many streams it has room for.
+    """
+
+    name: str
+    command: str
+    files: Mapping[str, str]
+    room: int
+
+    @property
+    def text(self) -> str:
+        """The command and the files, which a recorded row keeps."""
+        return "\n".join([self.command, *self.files.values()])
+
+
+def alternative(name: str, text: str, room: int) -> Settings:
+    """Return settings of gunicorn that are not on the page."""
+    files = {"gunicorn.conf.py": f'bind = "127.0.0.1:8000"\n{dedent(text)}'}
+    return Settings(name, "gunicorn departures:app", files, room)
+
+
+#: What looks as good, and in which some client waits.
+ALTERNATIVES = [
+    alternative(
+        "gunicorn, threads: two processes",
+        'worker_class = "gthread"\nworkers = 2\nthreads = 16\n',
+        32,
+    ),
+    alternative(
+        "gunicorn, threads: one process",
+        'worker_class = "gthread"\nworkers = 1\nthreads = 32\n',
+        32,
+    ),
+    alternative(
+        "gunicorn, threads: without close_aside",
+        """\
+        worker_class = "gthread"
+        workers = 2
+        threads = 16
+        worker_connections = threads
+        keepalive = 0
+        """,
+        32,
+    ),
+    alternative(
+        "gunicorn, gevent: keepalive as it is",
+        'worker_class = "gevent"\nworkers = 1\nworker_connections = 60\n',
+        60,
+    ),
+]
+
+SECTION = re.compile(r"^([^\n]+)\n~~~+\n(.*?)(?=^[^\n]+\n(?:~~~|---)|\Z)", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r":caption: (\S+)\n(?: +:.*\n)*\n((?:   .*\n|\n)+)")
+COMMAND = re.compile(
+    r"^   \$ ((?:gunicorn|waitress-serve|python -m cheroot|python \w+\.py|uvicorn|hypercorn|uwsgi"
+    r"|granian|apache2)(?:.*\\\n)*.*)",
+    re.MULTILINE,
+)
+ROOM = re.compile(r">>> full_with\(([\d *]+)")
+PORT = re.compile(r"\b800[0-3]\b")
+
+
+def copied() -> Iterator[Settings]:
+    """Yield the settings to copy, as the page has them."""
+    page = PAGE.read_text("utf-8")
+    _, _, page = page.partition("Settings to copy\n")
+    for title, text in SECTION.findall(page):
+        files = {name: dedent(lines) for name, lines in FILE.findall(text)}
+        commands = [" ".join(each.replace("\\\n", " ").split()) for each in COMMAND.findall(text)]
+        for command in commands:
+            name = title if len(commands) == 1 else command.split()[0]
+            room = prod(int(each) for each in ROOM.findall(text)[0].split("*"))
+            yield Settings(name, command, files, room)
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[Target]:
+    """Run a server as the settings say, with the measured app, until the block ends.
+
+    :raises NotStartedError: when it is not installed, or does not answer.
+    """
+    with event_log() as events, TemporaryDirectory(prefix="waiting-") as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o755)
+        for file, text in {**settings.files, "departures.py": APP}.items():
+            (folder / file).write_text(
+                PORT.sub(str(port), text).replace("${PWD}", f"{folder}"), "utf-8"
+            )
+        (folder / "packages").symlink_to(sysconfig.get_path("purelib"))
+        command = PORT.sub(str(port), settings.command).replace('"$PWD"', name)
+        if command.startswith("gunicorn"):
+            command += " --no-control-socket"
+        program, *arguments = shlex.split(command)
+        found = Path(sys.executable).with_name(program)
+        start = [str(found) if found.exists() else program, *arguments]
+        with running(start, port, events, folder=folder) as process:
+            time.sleep(SETTLING)  # until its other workers are up as well
+            yield Target(port, events, [process.pid])
+
+
+class Streams:
+    """Streams that are open.
+
+    :param target: the server.
+    :param request: the id of all of them.
+    """
+
+    def __init__(self, target: Target, request: str) -> None:
+        self.target = target
+        self.request = request
+
+    def times(self, event: str) -> list[float]:
+        """Return when an event of one of them took place, on the monotonic clock."""
+        events = self.target.events.of(self.request)
+        return sorted(seconds for seconds, name in events if name.startswith(event))
+
+    def wait(self, event: str, number: int) -> bool:
+        """Wait until an event took place so many times, and tell whether it has."""
+        end = time.monotonic() + LONGEST_WAIT
+        while len(self.times(event)) < number:
+            if time.monotonic() > end:
+                return False
+            time.sleep(PAUSE)
+        return True
+
+
+@contextmanager
+def streaming(target: Target, number: int, pieces: int) -> Iterator[Streams]:
+    """Open streams whose clients read nothing, and leave when the block ends.
+
+    :param number: of the streams.
+    :param pieces: that each has, 20 a second.
+    """
+    streams = Streams(target, new_id())
+    with ExitStack() as connections:
+        for _ in range(number):
+            path = f"/endless?pieces={pieces}&id={streams.request}"
+            connections.enter_context(connect(target, path))
+        streams.wait("started", number)
+        yield streams
+    streams.wait("call_on_close", number)  # a client that comes now finds them all closed
+
+
+def behind_others(target: Target, headers: str) -> float:
+    """Return how long the next client waits when ten others stay connected, in seconds."""
+    waits = []
+    for _ in range(ROUNDS):
+        with staying(target, headers):
+            waits.append(wait_for_next(target))
+    return max(waits)
+
+
+def beside_others(target: Target, room: int) -> float:
+    """Return how long the next client waits when one place is free, in seconds."""
+    waits = []
+    for _ in range(ROUNDS):
+        with streaming(target, room - 1, LONG):
+            waits.append(wait_for_next(target))
+    return max(waits)
+
+
+def over_the_limit(target: Target, room: int) -> float:
+    """Return how long after the end of the shortest stream one client too many is answered."""
+    with streaming(target, 1, SHORT) as shortest, streaming(target, room - 1, LONG):
+        wait_for_next(target)
+        answered = time.monotonic()
+        ended = shortest.times("finished")
+        return answered - ended[0] if ended else 0.0
+
+
+def behind_slow_readers(target: Target, room: int, headers: str) -> float:
+    """Return how long the next clients wait once a slow reader has set a place free, in seconds.
+
+    The slow readers take all places, and stay connected when they have read everything.
+    The first client came before a place was free, the others come when all are, while the
+    readers still have to read what is in the buffers.
+    """
+    streams, over = Streams(target, new_id()), Event()
+    path = f"/blocks?count={SLOW_BLOCKS}&id={streams.request}"
+
+    def read(connection: socket) -> None:
+        try:
+            while connection.recv(64 * 1024):
+                time.sleep(SLOW)
+        except OSError:
+            return  # closed, as it waited
+        over.wait()
+
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(target, path, headers)) for _ in range(room)]
+        streams.wait("started", room)
+        readers = [Thread(target=read, args=[each], daemon=True) for each in connections]
+        stack.callback(over.set)
+        for reader in readers:
+            reader.start()
+        wait_for_next(target, headers)
+        answered = time.monotonic()
+        streams.wait("finished", room)
+        waits = [answered - streams.times("finished")[0]]
+        waits += [wait_for_next(target, headers) for _ in range(ROUNDS)]
+    return max(waits)
+
+
+def measure(settings: Settings) -> Cells:
+    """Ask all of one server."""
+    with serve(settings) as target:
+        room = settings.room
+        return {
+            "one place free, seconds": round(beside_others(target, room), 2),
+            "none free, seconds": round(over_the_limit(target, room), 2),
+            "others stay, seconds": round(behind_others(target, ""), 2),
+            "others stay after close, seconds": round(behind_others(target, CLOSE), 2),
+            "slow readers, seconds": round(behind_slow_readers(target, room, ""), 2),
+            "slow readers and close, seconds": round(behind_slow_readers(target, room, CLOSE), 2),
+        }
+
+
+def patient(settings: Settings) -> Cells:
+    """Ask a server what takes long and nearly no processor, so that many can be asked at once."""
+    try:
+        with serve(settings) as target:
+            return pauses(target)
+    except NotStartedError:
+        return {}  # the row says why
+
+
+def row(settings: Settings) -> Cells:
+    """Measure one server."""
+    cells: Cells = {"settings": settings.name, "text": settings.text, "room": settings.room}
+    try:
+        return cells | measure(settings)
+    except NotStartedError as error:
+        return cells | {"not measured": str(error)}
+
+
+def changed() -> list[str]:
+    """Return the names of the settings to copy that are no longer as they were measured."""
+    measured = {row["settings"]: row["text"] for row in recorded("waiting")}
+    return [each.name for each in copied() if measured.get(each.name) != each.text]
+
+
+def main(names: list[str]) -> None:
+    """Measure the named settings, or all, and write their rows."""
+    every = [*copied(), *ALTERNATIVES]
+    chosen = [settings for settings in every if not names or settings.name in names]
+    with ThreadPoolExecutor(len(every)) as pool:
+        waited = list(pool.map(patient, chosen))
+    for settings, cells in zip(chosen, waited, strict=True):
+        print(settings.name, flush=True)
+        measured = row(settings) | cells | measured_on()
+        order = [[each.name] for each in every]
+        update(WAITING_CSV, measured, key=["settings"], order=order)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

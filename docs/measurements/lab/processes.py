@@ -1,0 +1,185 @@
+"""Start a server or a proxy on a free port, wait until it answers, and end it by its id."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from uuid import uuid4
+
+import psutil
+
+from docs._system.ports import free_port
+from docs.measurements.lab.recorder import ask
+
+ROOT = Path(__file__).parents[3]
+READY = 20  # seconds that a program may take to answer
+ENDING = 10  # seconds that it may take to end
+
+
+class NotStartedError(RuntimeError):
+    """A program ended, or did not answer in time."""
+
+
+class Events:
+    """What the measured app wrote down.
+
+    :param file: where it does.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def of(self, request: str) -> list[tuple[float, str]]:
+        """Return the events of a request, each with its time on the monotonic clock.
+
+        :param request: the ``?id=`` of the request.
+        """
+        events = []
+        for line in self.file.read_text("utf-8").splitlines():
+            seconds, owner, event = line.split(" ", 2)
+            if owner == request:
+                events.append((float(seconds), event))
+        return events
+
+    def wait(self, request: str, event: str, timeout: float) -> float | None:
+        """Wait for an event of a request and return its time, or nothing if it does not come."""
+        end = time.monotonic() + timeout
+        while True:
+            for seconds, found in self.of(request):
+                if found.startswith(event):
+                    return seconds
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
+
+
+@contextmanager
+def event_log() -> Iterator[Events]:
+    """Make the file to which the app of a server writes its events."""
+    with TemporaryDirectory(prefix="events-") as folder:
+        file = Path(folder, "events")
+        file.touch()
+        Path(folder).chmod(0o755)
+        file.chmod(0o666)  # some servers change their user
+        yield Events(file)
+
+
+def new_id() -> str:
+    """Return an id by which to find the events of a request."""
+    return uuid4().hex[:8]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a program that was started here, and all that it started."""
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(process.pid, ending)
+        with suppress(subprocess.TimeoutExpired):  # then the next signal is stronger
+            process.wait(ENDING)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[str], path: str, status: int) -> None:
+    """Ask a program for a path until it answers with a status.
+
+    :raises NotStartedError: when it ends first, or does not answer in time.
+    """
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise NotStartedError(f"it ended with exit status {process.returncode}")
+        try:
+            if ask(port, path, timeout=5).response.status == status:
+                return
+        except OSError:
+            pass  # not listening yet
+        time.sleep(0.05)
+    raise NotStartedError(f"no answer after {READY} s")
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    port: int,
+    events: Events,
+    *,
+    settings: Mapping[str, str] | None = None,
+    ready: tuple[str, int] = ("/ping", 200),
+    folder: Path = ROOT,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program that listens on a port until the block ends.
+
+    :param command: the program and its arguments.
+    :param port: where it will listen.
+    :param events: where the measured app writes, if it is served.
+    :param settings: what its environment has beside this one's.
+    :param ready: the path that it is asked for until it answers, and the status it answers with.
+    :param folder: where it runs.
+    :raises NotStartedError: with the last lines of what it printed, when it does not answer.
+    """
+    own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
+    log = events.file.with_name(f"log-{port}")
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | own | dict(settings or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        try:
+            wait_until_ready(port, process, *ready)
+        except NotStartedError as error:
+            last = " ".join(log.read_text("utf-8", "replace").split()[-40:])
+            raise NotStartedError(f"{error}: {last}") from None
+        yield process
+    finally:
+        end(process)
+
+
+class Gunicorn(NamedTuple):
+    """Gunicorn with one worker, while it runs.
+
+    :param port: where it listens.
+    :param worker: the process that runs the app.
+    """
+
+    port: int
+    worker: psutil.Process
+
+
+@contextmanager
+def gunicorn(
+    app: str,
+    options: str = "-k gthread --threads 8",
+    *,
+    settings: Mapping[str, str] | None = None,
+    ready: tuple[str, int] = ("/ping", 200),
+) -> Iterator[Gunicorn]:
+    """Serve an app with one worker of gunicorn until the block ends.
+
+    :param app: such as ``module:app``.
+    :param options: the worker's class and the like.
+    :param settings: what its environment has beside this one's.
+    :param ready: see :func:`running`.
+    """
+    port = free_port()
+    options = f"{app} -b 127.0.0.1:{port} --no-control-socket -w 1 {options}"
+    command = [sys.executable, "-m", "gunicorn", *options.split()]
+    with (
+        event_log() as events,
+        running(command, port, events, settings=settings, ready=ready) as process,
+    ):
+        (worker,) = psutil.Process(process.pid).children()
+        yield Gunicorn(port, worker)

@@ -1,0 +1,64 @@
+"""Where the recorded results are, and how they are read and written."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+#: The environment variable that names another folder, for measuring beside the record.
+PLACE = "STREAM_RESULTS"
+
+FOLDER = Path(__file__).parents[1] / "results"
+
+#: What a measurement wrote, and what a page shows of it.
+RECORDED = Path(os.environ.get(PLACE) or FOLDER / "recorded")
+SHOWN = FOLDER / "shown"
+
+
+def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Write a table of results in place of the one that is there.
+
+    :param file: a file in :data:`RECORDED`.
+    :param rows: the names of the columns, then the cells of each row.
+    """
+    with file.open("w", encoding="utf-8", newline="") as table:
+        csv.writer(table, lineterminator="\n").writerows(rows)
+
+
+def written(name: str, folder: Path = RECORDED) -> list[list[str]]:
+    """Return a table as it is, the names of its columns first.
+
+    :param name: of the file, without its ending.
+    :param folder: where the file is.
+    """
+    with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as table:
+        return list(csv.reader(table))
+
+
+def recorded(name: str, folder: Path = RECORDED) -> list[dict[str, str]]:
+    """Return the rows of a recorded table, each by the names of its columns.
+
+    :param name: of the file, without its ending.
+    :param folder: where the file is.
+    """
+    columns, *rows = written(name, folder)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def update(
+    file: Path, row: Mapping[str, object], *, key: Sequence[str], order: Sequence[Sequence[str]]
+) -> None:
+    """Put a row into a table in place of the one with the same key.
+
+    :param file: a file in :data:`RECORDED`; it is made where there is none.
+    :param row: the new row, by the names of its columns.
+    :param key: the columns that tell rows apart.
+    :param order: the keys that the table may have, in their order. Other rows are dropped.
+    """
+    rows: dict[tuple[object, ...], Mapping[str, object]] = {}
+    for each in [*(recorded(file.stem) if file.exists() else []), row]:
+        rows[tuple(each[name] for name in key)] = each
+    kept = [rows[tuple(wanted)] for wanted in order if tuple(wanted) in rows]
+    longest = max(kept, key=lambda each: len(each))
+    columns = list(dict.fromkeys([*longest, *(name for each in kept for name in each)]))
+    write(file, [columns, *([each.get(name, "") for name in columns] for each in kept)])

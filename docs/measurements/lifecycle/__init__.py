@@ -1,0 +1,1 @@
+"""What Flask does: the order of events, and what an abandoned stream leaves."""

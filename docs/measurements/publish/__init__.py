@@ -1,0 +1,1 @@
+"""From recorded rows to the tables and figures of a page."""

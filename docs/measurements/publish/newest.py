@@ -1,0 +1,139 @@
+"""Ask every category again, on what is installed now, and name each that the record does not have.
+
+``nox -s newest`` measures into a folder of its own, so the record stays as
+it is; with names of measurements it runs only those. Most of the time they wait, so several run
+side by side. What differs is asked a second time, because
+a busy machine can blur one answer. A row that differs twice, or that could not be measured, is
+printed, and the exit status is 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from docs.measurements.lab.results import PLACE, RECORDED, recorded
+
+AT_ONCE = 5  # programs; with all of them a small machine is too busy for their pauses
+
+#: Columns that tell what a row was measured on. Another version alone is no difference.
+PROVENANCE = {
+    *("versions", "command", "text", "settings", "gunicorn", "flask", "werkzeug", "python", "date"),
+    "reports",
+}
+
+#: How the names of columns end that have numbers, which vary from run to run.
+UNITS = (", seconds", ", MB", ", pieces", ", speed", "pieces made for nobody")
+
+
+class Categories(NamedTuple):
+    """A recorded table whose cells are categories.
+
+    :param table: its name, in the folder of results.
+    :param key: the columns that tell its rows apart.
+    :param program: the measurement that writes it.
+    :param by_name: whether that program can measure some rows alone, by the first column.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    program: str
+    by_name: bool = False
+
+
+CATEGORIES = [
+    Categories("servers", ("server",), "behaviour.servers", by_name=True),
+    Categories("waiting", ("settings",), "behaviour.waiting", by_name=True),
+    Categories("proxies", ("proxy",), "behaviour.proxies", by_name=True),
+    Categories("lost_network", ("bounded by", "stream"), "behaviour.lost_network", by_name=True),
+    Categories("timeouts", ("program", "event", "options"), "behaviour.timeouts", by_name=True),
+    Categories("http2", ("proxy",), "behaviour.http2", by_name=True),
+    Categories("middleware", ("around",), "behaviour.middleware", by_name=True),
+    Categories("clients", ("client", "call"), "behaviour.clients", by_name=True),
+    Categories("eventsource", ("answer",), "behaviour.eventsource"),
+    Categories("spreadsheet", ("separator",), "behaviour.spreadsheet"),
+    Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle.order"),
+    Categories(
+        "lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle.order"
+    ),
+    Categories("lifecycle_leak", ("flask", "server", "variant"), "lifecycle.leak"),
+]
+
+Rows = dict[tuple[str, ...], dict[str, str]]
+
+
+class Difference(NamedTuple):
+    """A row, or a cell of it, that was measured otherwise than it is recorded.
+
+    :param row: the cells of its key.
+    :param text: what was recorded, and what was measured now.
+    """
+
+    row: tuple[str, ...]
+    text: str
+
+
+def by_key(table: Categories, folder: Path) -> Rows:
+    """Return the rows of a table in a folder, each by the cells of its key."""
+    rows = recorded(table.table, folder)
+    return {tuple(row[name] for name in table.key): row for row in rows}
+
+
+def differences(table: Categories, folder: Path) -> Iterator[Difference]:
+    """Yield each row and category in which a folder's table differs from the record.
+
+    :param table: which one.
+    :param folder: where the new rows are.
+    """
+    before, after = by_key(table, RECORDED), by_key(table, folder)
+    for key in before | after:
+        if key not in after or key not in before:
+            yield Difference(key, "measured now" if key in after else "recorded only")
+            continue
+        for column in after[key] | before[key]:
+            was, now = before[key].get(column, ""), after[key].get(column, "")
+            category = column not in PROVENANCE and not column.endswith(UNITS)
+            if category and was != now:
+                versions = after[key].get("versions", "")
+                yield Difference(key, f"{column}: was {was!r}, now {now!r} ({versions})")
+
+
+def measure(program: str, names: Sequence[str], folder: Path) -> None:
+    """Run a measurement that writes into a folder.
+
+    :raises subprocess.CalledProcessError: when it fails.
+    """
+    command = [sys.executable, "-m", f"docs.measurements.{program}", *names]
+    subprocess.run(command, env=os.environ | {PLACE: str(folder)}, check=True)
+
+
+def main(names: list[str]) -> int:
+    """Measure what the names say, or all, and return the exit status."""
+    tables = [
+        table for table in CATEGORIES if not names or table.program.rpartition(".")[2] in names
+    ]
+    found = 0
+    with TemporaryDirectory(prefix="results-") as name:
+        folder = Path(name, "results")
+        shutil.copytree(RECORDED, folder)
+        programs = dict.fromkeys(table.program for table in tables)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda program: measure(program, [], folder), programs))
+        for table in tables:
+            rows = list(dict.fromkeys(each.row[0] for each in differences(table, folder)))
+            if rows:
+                measure(table.program, rows if table.by_name else [], folder)
+            for difference in differences(table, folder):
+                print(f"{table.table}: {', '.join(difference.row)}: {difference.text}", flush=True)
+                found += 1
+    print(f"{found} differences from the record" if found else "No difference from the record")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

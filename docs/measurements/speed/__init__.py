@@ -1,0 +1,1 @@
+"""What is fast: answers in numbers."""
