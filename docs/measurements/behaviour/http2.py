@@ -28,17 +28,14 @@ from docs.measurements.behaviour.questions import (
     NO_CURL,
     PATIENCE,
     Answer,
-    Cells,
     Target,
     arrival_of_ticks,
 )
-from docs.measurements.behaviour.servers import measured_on
-from docs.measurements.lab.processes import NotStartedError, new_id
+from docs.measurements.lab.measurement import Measurement, measured_on
+from docs.measurements.lab.processes import new_id
 from docs.measurements.lab.recorder import Arrival, Exchange
-from docs.measurements.lab.results import RECORDED, update
+from docs.measurements.lab.results import Cells
 from examples.stream_check.response import Response
-
-HTTP2_CSV = RECORDED / "http2.csv"
 
 #: Those that are asked: each program, and nginx with both versions of HTTP to the app.
 ASKED = ["nginx", "nginx 1.22", "HAProxy", "Caddy", "Caddy 2.6", "Traefik", "Envoy"]
@@ -181,31 +178,27 @@ def curl_version() -> str:
     return f"curl {printed.split()[1]}"
 
 
-def row(proxy: Proxy) -> Cells:
-    """Measure one proxy."""
-    cells: Cells = {"proxy": proxy.name}
-    try:
-        with serve(proxy, http2=True) as served:
-            proxied = served.target
-            target = Http2Target(proxied.port, proxied.events, proxied.process_ids)
-            cells |= {
-                "versions": f"{served.versions}, {curl_version()}",
-                "small pieces": arrival_of_ticks(target, 6),
-                "large pieces": arrival_of_ticks(target, 16 * 1024),
-            }
-            cells |= error_midway(target) | departure(target)
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    return cells | measured_on(*proxy.behind.packages)
+def ask(proxy: Proxy) -> Cells:
+    """Ask a proxy everything over HTTP/2."""
+    with serve(proxy, http2=True) as served:
+        proxied = served.target
+        target = Http2Target(proxied.port, proxied.events, proxied.process_ids)
+        cells: Cells = {
+            "versions": f"{served.versions}, {curl_version()}",
+            "small pieces": arrival_of_ticks(target, 6),
+            "large pieces": arrival_of_ticks(target, 16 * 1024),
+        }
+        return cells | error_midway(target) | departure(target)
 
 
-def main(names: list[str]) -> None:
-    """Measure the named proxies, or all that are asked, and write their rows."""
-    for proxy in PROXIES:
-        if proxy.name in (names or ASKED):
-            print(proxy.name, flush=True)
-            update(HTTP2_CSV, row(proxy), key=["proxy"], order=[[name] for name in ASKED])
+MEASUREMENT = Measurement(
+    "http2",
+    [proxy for proxy in PROXIES if proxy.name in ASKED],
+    names=lambda proxy: {"proxy": proxy.name},
+    ask=ask,
+    on=lambda proxy: measured_on(*proxy.behind.packages),
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -25,13 +25,9 @@ from flask import Response, request
 
 from docs.measurements.behaviour import proxies
 from docs.measurements.behaviour.app import app, streamed
-from docs.measurements.behaviour.clients import made_of
-from docs.measurements.behaviour.questions import Cells
-from docs.measurements.behaviour.servers import measured_on
+from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, Events, NotStartedError, end, event_log, new_id
-from docs.measurements.lab.results import RECORDED, update
-
-LOST_NETWORK_CSV = RECORDED / "lost_network.csv"
+from docs.measurements.lab.results import Cells
 
 SERVER, CLIENT, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
 PORT = 8000
@@ -297,28 +293,26 @@ def measure(case: Case) -> Cells:
     }
 
 
-def row(case: Case) -> Cells:
-    """Measure one case."""
-    cells: Cells = {"bounded by": case.bounds, "stream": case.stream}
-    cells["settings"] = "; ".join(case.options)
-    try:
-        cells |= measure(case)
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    versions = [made_of("", "gunicorn"), f"Linux {platform.release().partition('-')[0]}"]
-    if case.proxy and "not measured" not in cells:
-        versions.append(proxies.version_of(case.proxy.program))
-    return cells | {"versions": "; ".join(versions)} | measured_on()
+def made_of(case: Case) -> Cells:
+    """Return the versions of what a case is made of."""
+    parts = [f"gunicorn {version('gunicorn')}", f"Linux {platform.release().partition('-')[0]}"]
+    if case.proxy:
+        parts.append(proxies.version_of(case.proxy.program))
+    return {"versions": "; ".join(parts)}
 
 
-def main(names: list[str]) -> None:
-    """Measure the named cases, or all, side by side, and write their rows."""
-    cases = [case for case in CASES if not names or case.bounds in names]
-    order = [[case.bounds] for case in CASES]
-    with ThreadPoolExecutor(len(CASES)) as pool:
-        for cells in pool.map(row, cases):
-            update(LOST_NETWORK_CSV, cells, key=["bounded by"], order=order)
+MEASUREMENT = Measurement(
+    "lost_network",
+    CASES,
+    names=lambda case: {
+        "bounded by": case.bounds,
+        "stream": case.stream,
+        "settings": "; ".join(case.options),
+    },
+    ask=lambda case: measure(case) | made_of(case),
+    at_once=len(CASES),
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

@@ -9,8 +9,7 @@ served: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` ha
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +36,6 @@ from docs.measurements.behaviour.app import TICKS
 from docs.measurements.behaviour.app import app as measured_app
 from docs.measurements.behaviour.questions import (
     Answer,
-    Cells,
     Target,
     answers,
     arrivals,
@@ -46,23 +44,21 @@ from docs.measurements.behaviour.questions import (
     framings,
     heads,
 )
-from docs.measurements.behaviour.servers import APP, SERVERS, command, measured_on
+from docs.measurements.behaviour.servers import APP, SERVERS, command
 from docs.measurements.behaviour.verdicts import verdicts
-from docs.measurements.lab.processes import NotStartedError, event_log, running
-from docs.measurements.lab.results import RECORDED, update
+from docs.measurements.lab.measurement import Measurement, measured_on
+from docs.measurements.lab.processes import event_log, running
+from docs.measurements.lab.results import Cells
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdDecompressor
 else:
     from backports.zstd import ZstdDecompressor
 
-MIDDLEWARE = RECORDED / "middleware.csv"
-
 GTHREAD = next(server for server in SERVERS if server.name == "gunicorn gthread")
 SERVER = GTHREAD._replace(
     command=GTHREAD.command.replace(APP, "docs.measurements.behaviour.middleware:app")
 )
-AT_ONCE = 6  # how many are measured side by side; each mostly waits
 
 #: What Chromium sends.
 BROWSER = "gzip, deflate, br, zstd"
@@ -181,7 +177,6 @@ AROUND = [
     ),
     Around("after_request: add_etag() unless is_streamed", hook(add_etag_unless_streamed)),
 ]
-NAMES = [around.name for around in AROUND]
 
 
 def wrapped(name: str) -> WSGIApplication:
@@ -265,26 +260,27 @@ def serve(around: Around) -> Iterator[Target]:
             yield DecodedTarget(port, events, [process.pid], accept)
 
 
-def row(around: Around) -> Cells:
-    """Measure one thing around the app."""
-    cells: Cells = {"around": around.name, "accepts": around.accept, "type": around.mimetype}
-    try:
-        with serve(around) as target:
-            cells |= answers(target, QUESTIONS)
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    made_of = ", ".join(f"{package} {version(package)}" for package in around.packages)
-    return cells | {"versions": made_of, "behind": SERVER.name} | measured_on(*SERVER.packages)
+def ask(around: Around) -> Cells:
+    """Ask everything of the app with something around it."""
+    with serve(around) as target:
+        return answers(target, QUESTIONS)
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure the named things around the app, or all, and write their rows."""
-    chosen = [around for around in AROUND if not names or around.name in names]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for cells in pool.map(row, chosen):
-            print(cells["around"], flush=True)
-            update(MIDDLEWARE, cells, key=["around"], order=[[name] for name in NAMES])
+def made_of(around: Around) -> Cells:
+    """Return what something around the app comes with, and what serves both."""
+    versions = ", ".join(f"{package} {version(package)}" for package in around.packages)
+    return {"versions": versions, "behind": SERVER.name, **measured_on(*SERVER.packages)}
+
+
+MEASUREMENT = Measurement(
+    "middleware",
+    AROUND,
+    names=lambda each: {"around": each.name, "accepts": each.accept, "type": each.mimetype},
+    ask=ask,
+    on=made_of,
+    at_once=6,
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

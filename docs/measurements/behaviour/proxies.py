@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,20 +18,17 @@ from typing import NamedTuple
 
 from docs._system.packaged import search_path
 from docs._system.ports import free_port
-from docs.measurements.behaviour.questions import Cells, Target, answers
+from docs.measurements.behaviour.questions import PATIENT, Target, answers
 from docs.measurements.behaviour.servers import (
     SERVERS,
     Served,
     Server,
     command,
-    measured_on,
-    patient,
 )
+from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import NotStartedError, event_log, running
-from docs.measurements.lab.results import RECORDED, update
+from docs.measurements.lab.results import Cells
 
-PROXIES_CSV = RECORDED / "proxies.csv"
-TOGETHER = 16  # proxies that are asked at once what takes long
 GUNICORN = next(server for server in SERVERS if server.name == "gunicorn gthread")
 UWSGI = next(server for server in SERVERS if server.name == "uWSGI http-socket")
 
@@ -416,35 +412,41 @@ def serve(
             yield Served(target, process, version)
 
 
-def row(proxy: Proxy) -> Cells:
-    """Measure one proxy."""
+def names(proxy: Proxy) -> Cells:
+    """Return the name of a proxy, and the settings that set it apart."""
     passing = proxy.pass_on.rpartition("; ")[2]  # without the parameters of uwsgi
     if proxy.pass_on == Proxy._field_defaults["pass_on"]:
         passing = ""
     settings = " ".join(f"{passing} {proxy.settings} {proxy.upstream}".split())
     if proxy.accel:
         settings = f"X-Accel-Buffering: {proxy.accel}"
-    cells: Cells = {"proxy": proxy.name, "settings": settings or "its own"}
-    try:
-        with serve(proxy) as served:
-            cells |= {"versions": served.versions} | answers(served.target)
-        if "uwsgi_pass" in proxy.pass_on:  # the app is told the version of the client's request
-            cells["asks the app with"] = "uwsgi"
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    return cells | {"behind it": proxy.behind.name} | measured_on(*proxy.behind.packages)
+    return {"proxy": proxy.name, "settings": settings or "its own"}
 
 
-def main(names: list[str]) -> None:
-    """Measure the named proxies, or all, and write their rows."""
-    chosen = [proxy for proxy in PROXIES if not names or proxy.name in names]
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        waited = list(pool.map(patient, map(serve, chosen)))
-    for proxy, cells in zip(chosen, waited, strict=True):
-        print(proxy.name, flush=True)
-        measured = row(proxy) | cells
-        update(PROXIES_CSV, measured, key=["proxy"], order=[[each.name] for each in PROXIES])
+def ask(proxy: Proxy) -> Cells:
+    """Ask a proxy everything that keeps the processor busy."""
+    with serve(proxy) as served:
+        cells = {"versions": served.versions} | answers(served.target)
+    if "uwsgi_pass" in proxy.pass_on:  # the app is told the version of the client's request
+        cells["asks the app with"] = "uwsgi"
+    return cells
+
+
+def wait(proxy: Proxy) -> Cells:
+    """Ask a proxy what takes long."""
+    with serve(proxy) as served:
+        return answers(served.target, PATIENT)
+
+
+MEASUREMENT = Measurement(
+    "proxies",
+    PROXIES,
+    names=names,
+    ask=ask,
+    wait=wait,
+    on=lambda proxy: {"behind it": proxy.behind.name, **measured_on(*proxy.behind.packages)},
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

@@ -21,6 +21,7 @@ from docs.measurements.behaviour.app import BLOCK, LATE, MOST_BLOCKS, TICK, TICK
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.processes import Events, new_id
 from docs.measurements.lab.recorder import Arrival, Exchange, ask
+from docs.measurements.lab.results import Cells
 from examples.stream_check.response import Response
 
 SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
@@ -40,9 +41,6 @@ RACES = ("reset", "no answer")
 
 #: The answer of a machine without curl.
 NO_CURL = "curl is not installed"
-
-#: The answers to one question: the names of columns, and what goes into them.
-Cells = dict[str, str | float]
 
 
 class Target:

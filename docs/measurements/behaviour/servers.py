@@ -5,14 +5,11 @@ with names of servers it asks only those, and keeps the other rows.
 """
 
 import os
-import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from datetime import date
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +18,11 @@ from threading import Lock
 from typing import NamedTuple
 
 from docs._system.ports import free_port
-from docs.measurements.behaviour.questions import NO_CURL, PATIENT, QUICK, Cells, Target, answers
+from docs.measurements.behaviour.questions import NO_CURL, PATIENT, QUICK, Target, answers
+from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, NotStartedError, event_log, running
-from docs.measurements.lab.results import RECORDED, recorded, update
+from docs.measurements.lab.results import Cells, recorded
 
-SERVERS_CSV = RECORDED / "servers.csv"
 APP = "docs.measurements.behaviour.app:app"
 INSTALLING = 300  # seconds that making an environment may take
 ONE_AT_A_TIME = Lock()  # two that need the same environment would each make one
@@ -217,34 +214,16 @@ def serve(server: Server, options: str = "") -> Iterator[Served]:
             yield Served(Target(port, events, [process.pid]), process, made_of)
 
 
-def measured_on(*packages: str) -> Cells:
-    """Return what every row of results has: versions, those of further packages too, the date."""
-    names = (*packages, "flask", "werkzeug")
-    cells: Cells = {name: version(name) for name in names}
-    return cells | {"python": platform.python_version(), "date": date.today().isoformat()}
+def ask(server: Server) -> Cells:
+    """Ask a server everything that keeps the processor busy."""
+    with serve(server) as served:
+        return {"versions": served.versions} | answers(served.target)
 
 
-def patient(serving: AbstractContextManager[Served]) -> Cells:
-    """Ask a server what takes long and nearly no processor, so that many can be asked at once.
-
-    :param serving: what runs it.
-    """
-    try:
-        with serving as served:
-            return answers(served.target, PATIENT)
-    except NotStartedError:
-        return {}  # the row says why
-
-
-def row(server: Server) -> Cells:
-    """Measure one server."""
-    cells: Cells = {"server": server.name, "command": server.command}
-    try:
-        with serve(server) as served:
-            cells |= {"versions": served.versions} | answers(served.target)
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    return cells
+def wait(server: Server) -> Cells:
+    """Ask a server what takes long."""
+    with serve(server) as served:
+        return answers(served.target, PATIENT)
 
 
 def differences(name: str) -> dict[str, tuple[str, str]]:
@@ -264,16 +243,14 @@ def differences(name: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def main(names: list[str]) -> None:
-    """Measure the named servers, or all, and write their rows."""
-    chosen = [server for server in SERVERS if not names or server.name in names]
-    with ThreadPoolExecutor(len(SERVERS)) as pool:
-        waited = list(pool.map(patient, map(serve, chosen)))
-    for server, cells in zip(chosen, waited, strict=True):
-        print(server.name, flush=True)
-        measured = row(server) | cells | measured_on()
-        update(SERVERS_CSV, measured, key=["server"], order=[[each.name] for each in SERVERS])
+MEASUREMENT = Measurement(
+    "servers",
+    SERVERS,
+    names=lambda server: {"server": server.name, "command": server.command},
+    ask=ask,
+    wait=wait,
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

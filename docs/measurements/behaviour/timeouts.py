@@ -15,11 +15,9 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from docs.measurements.behaviour import proxies, servers
-from docs.measurements.behaviour.questions import Answer, Cells, rest, staying
-from docs.measurements.lab.processes import NotStartedError
-from docs.measurements.lab.results import RECORDED, update
-
-TIMEOUTS_CSV = RECORDED / "timeouts.csv"
+from docs.measurements.behaviour.questions import Answer, rest, staying
+from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.results import Cells
 
 #: A stream that has two seconds left when the signal comes, one that has nine.
 SHORT, LONG = "/endless?pieces=60", "/endless?pieces=200"
@@ -184,28 +182,14 @@ def exits(process: subprocess.Popen[str]) -> bool:
     return True
 
 
-def row(case: Case) -> Cells:
-    """Measure one case."""
-    cells: Cells = {
-        "program": case.program,
-        "event": case.event,
-        "options": " ".join(case.options.split()),
-    }
-    try:
-        cells |= measure(case)
-    except NotStartedError as error:
-        cells["not measured"] = str(error)
-    return cells | servers.measured_on()
+def names(case: Case) -> Cells:
+    """Return what sets a case apart."""
+    options = " ".join(case.options.split())
+    return {"program": case.program, "event": case.event, "options": options}
 
 
-def main(names: list[str]) -> None:
-    """Measure the named servers and proxies, or all, and write their rows."""
-    order = [(case.program, case.event, " ".join(case.options.split())) for case in cases()]
-    for case in cases():
-        if not names or case.program in names:
-            print(f"{case.program}: {case.event}", flush=True)
-            update(TIMEOUTS_CSV, row(case), key=["program", "event", "options"], order=order)
+MEASUREMENT = Measurement("timeouts", list(cases()), names=names, ask=measure)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

@@ -11,7 +11,6 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from math import prod
 from pathlib import Path
@@ -26,18 +25,16 @@ from docs.measurements.behaviour.app import PAUSE
 from docs.measurements.behaviour.questions import (
     LONGEST_WAIT,
     SETTLING,
-    Cells,
     Target,
     connect,
     pauses,
     staying,
     wait_for_next,
 )
-from docs.measurements.behaviour.servers import measured_on
-from docs.measurements.lab.processes import ROOT, NotStartedError, event_log, new_id, running
-from docs.measurements.lab.results import RECORDED, recorded, update
+from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.processes import ROOT, event_log, new_id, running
+from docs.measurements.lab.results import Cells, recorded
 
-WAITING_CSV = RECORDED / "waiting.csv"
 PAGE = ROOT / "docs/production/servers.rst"
 
 #: The app that the commands of the page serve: here it is the measured one.
@@ -272,22 +269,15 @@ def measure(settings: Settings) -> Cells:
         }
 
 
-def patient(settings: Settings) -> Cells:
-    """Ask a server what takes long and nearly no processor, so that many can be asked at once."""
-    try:
-        with serve(settings) as target:
-            return pauses(target)
-    except NotStartedError:
-        return {}  # the row says why
+def wait(settings: Settings) -> Cells:
+    """Ask a server what takes long."""
+    with serve(settings) as target:
+        return pauses(target)
 
 
-def row(settings: Settings) -> Cells:
-    """Measure one server."""
-    cells: Cells = {"settings": settings.name, "text": settings.text, "room": settings.room}
-    try:
-        return cells | measure(settings)
-    except NotStartedError as error:
-        return cells | {"not measured": str(error)}
+def names(settings: Settings) -> Cells:
+    """Return the name of settings, their text, and the streams that they have room for."""
+    return {"settings": settings.name, "text": settings.text, "room": settings.room}
 
 
 def changed() -> list[str]:
@@ -296,18 +286,10 @@ def changed() -> list[str]:
     return [each.name for each in copied() if measured.get(each.name) != each.text]
 
 
-def main(names: list[str]) -> None:
-    """Measure the named settings, or all, and write their rows."""
-    every = [*copied(), *ALTERNATIVES]
-    chosen = [settings for settings in every if not names or settings.name in names]
-    with ThreadPoolExecutor(len(every)) as pool:
-        waited = list(pool.map(patient, chosen))
-    for settings, cells in zip(chosen, waited, strict=True):
-        print(settings.name, flush=True)
-        measured = row(settings) | cells | measured_on()
-        order = [[each.name] for each in every]
-        update(WAITING_CSV, measured, key=["settings"], order=order)
+MEASUREMENT = Measurement(
+    "waiting", [*copied(), *ALTERNATIVES], names=names, ask=measure, wait=wait
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    MEASUREMENT.run(sys.argv[1:])

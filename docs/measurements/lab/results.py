@@ -2,8 +2,10 @@
 
 import csv
 import os
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 #: The environment variable that names another folder, for measuring beside the record.
 PLACE = "STREAM_RESULTS"
@@ -13,6 +15,29 @@ FOLDER = Path(__file__).parents[1] / "results"
 #: What a measurement wrote, and what a page shows of it.
 RECORDED = Path(os.environ.get(PLACE) or FOLDER / "recorded")
 SHOWN = FOLDER / "shown"
+
+#: A row, or a part of one: the names of columns, and what goes into them.
+Cells = dict[str, str | float]
+
+
+class Table(NamedTuple):
+    """A recorded table.
+
+    :param name: of its file, without its ending.
+    :param program: the measurement that writes it, a module in ``docs.measurements``.
+    :param key: the columns that tell its rows apart; none where all has times, which vary.
+    """
+
+    name: str
+    program: str
+    key: Sequence[str] = ()
+
+
+#: The recorded tables by name, in the order in which they are measured.
+TABLES = {
+    name: Table(name, **table)
+    for name, table in tomllib.loads((FOLDER / "record.toml").read_text("utf-8")).items()
+}
 
 
 def write(file: Path, rows: Iterable[Iterable[object]]) -> None:
@@ -43,6 +68,19 @@ def recorded(name: str, folder: Path = RECORDED) -> list[dict[str, str]]:
     """
     columns, *rows = written(name, folder)
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def record(name: str, rows: Iterable[Cells]) -> None:
+    """Write a recorded table in place of the one that is there.
+
+    :param name: of the table.
+    :param rows: its rows. The longest has its columns in their order; others may lack some.
+    """
+    rows = list(rows)
+    longest = max(rows, key=len)
+    columns = list(dict.fromkeys([*longest, *(column for row in rows for column in row)]))
+    table = [[row.get(column, "") for column in columns] for row in rows]
+    write(RECORDED / f"{name}.csv", [columns, *table])
 
 
 def update(

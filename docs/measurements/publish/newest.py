@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from docs.measurements.lab.results import PLACE, RECORDED, recorded
+from docs.measurements.lab.results import PLACE, RECORDED, TABLES, Table, recorded
 
 AT_ONCE = 5  # programs; with all of them a small machine is too busy for their pauses
 
@@ -31,38 +31,8 @@ PROVENANCE = {
 UNITS = (", seconds", ", MB", ", pieces", ", speed", "pieces made for nobody")
 
 
-class Categories(NamedTuple):
-    """A recorded table whose cells are categories.
-
-    :param table: its name, in the folder of results.
-    :param key: the columns that tell its rows apart.
-    :param program: the measurement that writes it.
-    :param by_name: whether that program can measure some rows alone, by the first column.
-    """
-
-    table: str
-    key: tuple[str, ...]
-    program: str
-    by_name: bool = False
-
-
-CATEGORIES = [
-    Categories("servers", ("server",), "behaviour.servers", by_name=True),
-    Categories("waiting", ("settings",), "behaviour.waiting", by_name=True),
-    Categories("proxies", ("proxy",), "behaviour.proxies", by_name=True),
-    Categories("lost_network", ("bounded by", "stream"), "behaviour.lost_network", by_name=True),
-    Categories("timeouts", ("program", "event", "options"), "behaviour.timeouts", by_name=True),
-    Categories("http2", ("proxy",), "behaviour.http2", by_name=True),
-    Categories("middleware", ("around",), "behaviour.middleware", by_name=True),
-    Categories("clients", ("client", "call"), "behaviour.clients", by_name=True),
-    Categories("eventsource", ("answer",), "behaviour.eventsource"),
-    Categories("spreadsheet", ("separator",), "behaviour.spreadsheet"),
-    Categories("lifecycle", ("flask", "wrapped", "scenario", "step"), "lifecycle.order"),
-    Categories(
-        "lifecycle_resources", ("flask", "wrapped", "resource", "scenario"), "lifecycle.order"
-    ),
-    Categories("lifecycle_leak", ("flask", "server", "variant"), "lifecycle.leak"),
-]
+#: The recorded tables whose cells are categories.
+CATEGORIES = [table for table in TABLES.values() if table.key]
 
 Rows = dict[tuple[str, ...], dict[str, str]]
 
@@ -78,13 +48,13 @@ class Difference(NamedTuple):
     text: str
 
 
-def by_key(table: Categories, folder: Path) -> Rows:
+def by_key(table: Table, folder: Path) -> Rows:
     """Return the rows of a table in a folder, each by the cells of its key."""
-    rows = recorded(table.table, folder)
+    rows = recorded(table.name, folder)
     return {tuple(row[name] for name in table.key): row for row in rows}
 
 
-def differences(table: Categories, folder: Path) -> Iterator[Difference]:
+def differences(table: Table, folder: Path) -> Iterator[Difference]:
     """Yield each row and category in which a folder's table differs from the record.
 
     :param table: which one.
@@ -127,9 +97,9 @@ def main(names: list[str]) -> int:
         for table in tables:
             rows = list(dict.fromkeys(each.row[0] for each in differences(table, folder)))
             if rows:
-                measure(table.program, rows if table.by_name else [], folder)
+                measure(table.program, rows, folder)
             for difference in differences(table, folder):
-                print(f"{table.table}: {', '.join(difference.row)}: {difference.text}", flush=True)
+                print(f"{table.name}: {', '.join(difference.row)}: {difference.text}", flush=True)
                 found += 1
     print(f"{found} differences from the record" if found else "No difference from the record")
     return 1 if found else 0

@@ -16,12 +16,11 @@ from unittest.mock import patch
 
 from distributed import LocalCluster
 
-from docs.measurements.behaviour.questions import Cells
-from docs.measurements.behaviour.servers import measured_on
 from docs.measurements.lab.databases import Databases, databases
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Gunicorn, gunicorn
 from docs.measurements.lab.recorder import drain, first_byte
-from docs.measurements.lab.results import RECORDED, write
+from docs.measurements.lab.results import RECORDED, Cells, write
 from docs.measurements.speed.throughput import ALL, Source
 from examples.sources.cluster import write_partitions
 

@@ -14,8 +14,8 @@ from unittest.mock import patch
 from flask import Response, render_template, stream_template
 from jinja2 import Template
 
-from docs.measurements.behaviour.servers import measured_on
 from docs.measurements.lab.databases import sqlite_database
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.recorder import Drained, drain
 from docs.measurements.lab.results import RECORDED, write

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psutil
 from flask import Flask, Response, request
 
-from docs.measurements.behaviour.servers import measured_on
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.results import RECORDED, write
 

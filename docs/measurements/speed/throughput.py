@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from statistics import median
 from typing import NamedTuple
 
-from docs.measurements.behaviour.servers import measured_on
 from docs.measurements.lab.databases import FIVE, Databases, databases
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Gunicorn, gunicorn
 from docs.measurements.lab.recorder import Drained, drain
 from docs.measurements.lab.results import RECORDED, write

@@ -18,8 +18,8 @@ from gunicorn.config import Config
 from gunicorn.http.wsgi import Response as Writer
 from werkzeug.test import create_environ, run_wsgi_app
 
-from docs.measurements.behaviour.servers import measured_on
 from docs.measurements.lab.databases import FIVE, sqlite_database
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.recorder import drain
 from docs.measurements.lab.results import RECORDED, write
