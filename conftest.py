@@ -3,14 +3,16 @@
 from sybil import Sybil
 from sybil.sybil import SybilCollection
 
-from docs._blocks.configuration import save_configuration
-from docs._blocks.console import run_console
-from docs._blocks.files import include, run_python, save_template
-from docs._blocks.nested import NestedPage
+from docs._blocks.kinds.configuration import save_configuration
+from docs._blocks.kinds.console import run_console
+from docs._blocks.kinds.http import compare_wire
+from docs._blocks.kinds.include import include
+from docs._blocks.kinds.pycon import docstring_prompts, session_parser
+from docs._blocks.kinds.python import run_python
+from docs._blocks.kinds.rst import NestedPage
+from docs._blocks.kinds.template import save_template
 from docs._blocks.page import close_page, open_page
-from docs._blocks.reading import FENCES, BlockParser, Runner
-from docs._blocks.sessions import docstring_prompts, session_parser
-from docs._blocks.wire import compare_wire
+from docs._blocks.parser import FENCES, BlockParser, Runner
 
 pytest_plugins = ["docs._blocks.plugin"]
 

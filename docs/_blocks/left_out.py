@@ -7,8 +7,7 @@ from sybil import Example
 from sybil.typing import Evaluator
 
 from docs._blocks.names import Effects, effects, names
-from docs._blocks.page import Page, page_of
-from docs._blocks.servers import ADDRESS, PRINTED_PORT, LeftOut
+from docs._blocks.page import ADDRESS, PRINTED_PORT, LeftOut, Page, page_of
 
 #: A string that names a file in the page's folder.
 FILE = re.compile(r"\w[\w./-]*\.[a-z]\w{0,7}")

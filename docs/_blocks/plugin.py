@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from sybil.integration.pytest import SybilItem
 
-from docs._blocks.page import page_of
+from docs._blocks.page import LeftOut, page_of
+from docs._blocks.parser import in_order, run_above
 from docs._blocks.proof import Place, Reading, literal_blocks, unproved
-from docs._blocks.reading import in_order, run_above
-from docs._blocks.servers import LeftOut
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 PLACE, REASON = "place", "reason"

@@ -2,8 +2,8 @@
 
 from sybil import Example
 
+from docs._blocks.kinds.console import commands
 from docs._blocks.page import page_of
-from docs._blocks.programs import commands
 
 
 def started(example: Example, file: str) -> bool:

@@ -7,8 +7,7 @@ import time
 from sybil import Example
 
 from docs._blocks.matching import compare
-from docs._blocks.page import page_of
-from docs._blocks.servers import ADDRESS, PRINTED_PORT
+from docs._blocks.page import ADDRESS, PRINTED_PORT, page_of
 
 TIMEOUT = 20  # seconds
 ANSWER = re.compile(r"^(?=HTTP/\d)", re.MULTILINE)

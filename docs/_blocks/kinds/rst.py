@@ -6,7 +6,7 @@ from sybil import Document, Example
 from sybil.typing import Parser
 
 from docs._blocks.page import NAME, close_page, open_page
-from docs._blocks.reading import in_order
+from docs._blocks.parser import in_order
 
 
 class NestedPage:

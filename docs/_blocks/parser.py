@@ -12,11 +12,10 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
+from docs._blocks.kinds.pycon import prompts
 from docs._blocks.left_out import left_out_by_name
-from docs._blocks.page import page_of
+from docs._blocks.page import LeftOut, page_of
 from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
-from docs._blocks.servers import LeftOut
-from docs._blocks.sessions import prompts
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
 Runner = Evaluator | DocTestStringParser
