@@ -1,0 +1,1 @@
+"""What the suite checks beside the blocks of a page."""
