@@ -20,8 +20,8 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 # Pages
 
 extensions = [
+    "docs._ext.figures",
     "docs._ext.one_file",
-    "matplotlib.sphinxext.plot_directive",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx_autodoc_typehints",
@@ -60,14 +60,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # The last release for Python 3.11 calls what Sphinx 10, which has no 3.11, will take away.
 filterwarnings("ignore", category=RemovedInSphinx10Warning, module="sphinx_autodoc_typehints")
-
-# Figures: drawn from recorded results, for light and for dark
-
-plot_formats = ["svg"]
-plot_html_show_formats = False
-plot_html_show_source_link = False
-plot_rcparams = {"svg.fonttype": "none", "font.family": "sans-serif"}
-plot_apply_rcparams = True
 
 # Look: colours are in guide.css, those of code included
 

@@ -1,56 +1,36 @@
-"""Draw recorded results, once for light pages and once for dark ones.
+"""The figures of the pages, each a function that draws recorded results in the colours of a theme.
 
-Sphinx's ``plot`` directive calls the functions that take no argument.
+``.. figure-of:: NAME`` shows the function of that name, once for light pages and once for dark.
 """
 
-from typing import Any, NamedTuple
-
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
 
-from docs.measurements.lifecycle.order import Settings, agreeing, merge, recorded_order, steps
-from docs.measurements.speed.arrivals import VIEWS, recorded_arrivals, typical_run
-
-
-class Theme(NamedTuple):
-    """The colours of a figure, which has no background of its own."""
-
-    text: str
-    ground: str
-    rule: str
-    streamed: str
-    buffered: str
+from docs.measurements.lab.results import recorded
+from docs.measurements.publish.arrivals import VIEWS, typical_run
+from docs.measurements.publish.drawing import CENTRED, FONT, Theme, axes_of, bars
+from docs.measurements.publish.lifecycle import Settings, agreeing, merge, recorded_order, steps
 
 
-#: Text and both lines have a contrast of at least 4.5 to 1 against the page's background.
-LIGHT = Theme(
-    text="#42464d", ground="#ffffff", rule="#d5d8dc", streamed="#0b6469", buffered="#87480c"
-)
-DARK = Theme(
-    text="#c4c8ce", ground="#0e1719", rule="#3a3e44", streamed="#6ecac8", buffered="#e3b384"
-)
-
-#: How a word stands in its box.
-CENTRED: dict[str, Any] = {"fontsize": 12, "horizontalalignment": "center"}
-
-#: The percentage at which the label of each line stands, left of where the line rises.
-HEIGHTS = {"streamed": 54, "buffered": 5}
-
-
-def arrivals(theme: Theme) -> None:
+def arrivals(theme: Theme) -> Axes:
     """Draw which share of the page had arrived at each moment, streamed and buffered."""
-    rows = recorded_arrivals()
-    runs = {view: typical_run(rows, view) for view in VIEWS}
-    whole = max(row.bytes_so_far for row in rows)
-    end = 1.06 * max(run[-1].seconds for run in runs.values())
+    rows = recorded("arrivals")
+    whole = max(int(row["bytes_so_far"]) for row in rows)
+    runs = {
+        view: [
+            (float(row["seconds"]), 100 * int(row["bytes_so_far"]) / whole)
+            for row in typical_run(rows, view)
+        ]
+        for view in VIEWS
+    }
+    end = 1.06 * max(run[-1][0] for run in runs.values())
+    heights = {"streamed": 54, "buffered": 5}  # of the labels, left of where the lines rise
 
-    # On a phone the text is shown at two thirds of its size, which can still be read.
-    _, axes = plt.subplots(figsize=(5.6, 3.3), layout="constrained", facecolor="none")
-    axes.set_facecolor("none")
+    axes = axes_of(theme, 3.3)
     for view, run in runs.items():
         colour = getattr(theme, view)
-        shares = [100 * row.bytes_so_far / whole for row in run]
-        seconds = [row.seconds for row in run]
+        seconds, shares = zip(*run, strict=True)
         axes.step(
             [0, *seconds, end],
             [0, *shares, 100],
@@ -59,27 +39,24 @@ def arrivals(theme: Theme) -> None:
             linewidth=2.2,
             clip_on=False,
         )
-        half_way = next(row.seconds for row in run if 2 * row.bytes_so_far >= whole)
+        half_way = next(second for second, share in run if share >= 50)
         axes.text(
             half_way - 0.02 * end,
-            HEIGHTS[view],
+            heights[view],
             f"{view}: first byte\nafter {seconds[0]:.2f} s",
             color=colour,
-            fontsize=12,
+            fontsize=FONT,
             horizontalalignment="right",
         )
-
     axes.set_title(
-        "Share of the page that has arrived", loc="left", color=theme.text, fontsize=12, pad=12
+        "Share of the page that has arrived", loc="left", color=theme.text, fontsize=FONT, pad=12
     )
-    axes.set_xlabel("Seconds since the request", color=theme.text, fontsize=12)
+    axes.set_xlabel("Seconds since the request", color=theme.text, fontsize=FONT)
     axes.set_xlim(0, end)
     axes.set_ylim(0, 100)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
-    axes.tick_params(colors=theme.text, labelsize=12, length=0, pad=6)
     axes.grid(axis="y", color=theme.rule, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
+    return axes
 
 
 def phases(settings: Settings) -> list[str]:
@@ -95,7 +72,7 @@ def phases(settings: Settings) -> list[str]:
     return order
 
 
-def lifecycle(theme: Theme) -> None:
+def lifecycle(theme: Theme) -> Axes:
     """Draw what runs before a stream and after it, a column for each recorded behaviour."""
     columns = agreeing()
     orders = [phases(settings) for settings in columns]
@@ -104,9 +81,7 @@ def lifecycle(theme: Theme) -> None:
     tops = [sum(heights[:row]) for row in range(len(words))]
     colours = {"teardown": theme.buffered, "the stream": theme.streamed}
 
-    # On a phone the text is shown at two thirds of its size, which can still be read.
-    _, axes = plt.subplots(figsize=(5.6, 4.2), layout="constrained", facecolor="none")
-    axes.set_facecolor("none")
+    axes = axes_of(theme, 4.2)
     for column, (settings, order) in enumerate(zip(columns, orders, strict=True)):
         title = str(settings).replace(", ", ",\n", 1)
         axes.text(column + 0.5, -0.25, title, color=theme.text, **CENTRED, va="bottom")
@@ -122,23 +97,112 @@ def lifecycle(theme: Theme) -> None:
     axes.set_xlim(0, len(columns))
     axes.set_ylim(sum(heights), -1.2)
     axes.set_axis_off()
+    return axes
 
 
-def lifecycle_light() -> None:
-    """Draw the order of events for a light page."""
-    lifecycle(LIGHT)
+def yields(theme: Theme) -> Axes:
+    """Draw where the time goes of a row that is yielded alone, and of one in a chunk."""
+    rows = [row for row in recorded("yields") if row["way"] != "the row itself"]
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    ends = dict.fromkeys([row["way"] for row in rows], 0.0)
+    ways = list(ends)
+    axes = axes_of(theme, 2.6, "Microseconds for each row")
+    for layer, shade in zip(layers, (1.0, 0.75, 0.5, 1.0), strict=True):
+        costs = {
+            row["way"]: float(row["microseconds per row"]) for row in rows if row["layer"] == layer
+        }
+        starts, lengths = list(ends.values()), [costs[way] for way in ways]
+        colour = theme.streamed if layer != "sending" else theme.buffered
+        axes.barh(ways, lengths, left=starts, color=colour, alpha=shade, label=layer, height=0.6)
+        ends = {way: ends[way] + costs[way] for way in ways}
+    for place, end in enumerate(ends.values()):
+        axes.text(end, place, f" {end:.1f}", color=theme.text, fontsize=FONT, va="center")
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1 * max(ends.values()))
+    axes.set_xticks([])
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.02),
+        ncols=2,
+        frameon=False,
+        labelcolor=theme.text,
+        fontsize=FONT,
+    )
+    return axes
 
 
-def lifecycle_dark() -> None:
-    """Draw the order of events for a dark page."""
-    lifecycle(DARK)
+def chunk_sizes(theme: Theme) -> Axes:
+    """Draw the throughput of chunks of each size."""
+    rows = recorded("chunk_sizes")
+    sizes = [int(row["chunk, bytes"]) for row in rows]
+    values = [float(row["against 64 KiB"]) for row in rows]
+    axes = axes_of(theme, 3.1, "Throughput, where that of 64 KiB is 1")
+    axes.plot(sizes, values, color=theme.streamed, linewidth=2.2, marker="o", markersize=5)
+    axes.set_xscale("log", base=2)
+    marks = {128: "128 B", 1024: "1 KiB", 8192: "8 KiB", 65536: "64 KiB", 1048576: "1 MiB"}
+    axes.set_xticks(list(marks), list(marks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0, 1.1 * max(values))
+    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
+    axes.set_xlabel("Size of a chunk", color=theme.text, fontsize=FONT)
+    return axes
 
 
-def arrivals_light() -> None:
-    """Draw the arrivals for a light page."""
-    arrivals(LIGHT)
+def pages(theme: Theme) -> Axes:
+    """Draw how long each way takes to send a long page; the first two are this guide's."""
+    groups = [
+        (
+            row["way"].replace(", ", ",\n"),
+            float(row["milliseconds"]),
+            "streamed" if number < 2 else "buffered",
+        )
+        for number, row in enumerate(recorded("pages"))
+    ]
+    return bars(theme, "Milliseconds for a page of 20,000 rows", groups)
 
 
-def arrivals_dark() -> None:
-    """Draw the arrivals for a dark page."""
-    arrivals(DARK)
+def peers(theme: Theme) -> Axes:
+    """Draw how many times as fast as the seed's loop each way is, with all columns."""
+    groups = [
+        (
+            f"{row['contender']}, {row['way'].removeprefix('source ')}",
+            float(row["against the seed's loop"]),
+            "streamed" if row["contender"] == "large_csv.py" else "buffered",
+        )
+        for row in recorded("peers")
+        if row["columns"] == "19" and row["database"] == "SQLite"
+        if row["contender"] != "bare WSGI"
+    ]
+    groups.sort(key=lambda group: -group[1])
+    return bars(theme, "Times the speed of the seed's loop, all columns", groups)
+
+
+def memory(theme: Theme) -> Axes:
+    """Draw the peak of the process for each number of rows, a line for each source."""
+    sources: dict[str, dict[int, float]] = {}
+    for row in recorded("memory"):
+        points = sources.setdefault("{source}, {database}".format(**row), {})
+        points[int(row["rows"])] = int(row["peak, KiB"]) * 1024 / 1e6
+    highest = {name: points[max(points)] for name, points in sources.items()}
+    colours = {name: theme.streamed if "SQLite" in name else theme.buffered for name in sources}
+    axes = axes_of(theme, 3.6, "Peak of the process in MB, by the rows of the export")
+    for name, points in sources.items():
+        axes.plot(
+            *zip(*points.items(), strict=True),
+            color=colours[name],
+            linewidth=2.2,
+            marker="o",
+            markersize=4,
+        )
+    placed = -100.0
+    for name in sorted(highest, key=lambda each: highest[each]):
+        placed = max(placed + 7.5, highest[name])
+        axes.text(1.35e7, placed, name, color=colours[name], fontsize=11, va="center")
+    axes.set_xscale("log")
+    axes.set_xlim(700, 1.2e7)
+    axes.set_ylim(0, 1.1 * max(highest.values()))
+    marks = {1e3: "1,000", 1e4: "", 1e5: "100,000", 1e6: "", 1e7: "10 million"}
+    axes.set_xticks(list(marks), list(marks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
+    return axes
