@@ -1,0 +1,236 @@
+"""An app whose stream is abandoned in one of several ways, and which tells what came of it.
+
+``leak.py`` has real servers serve it. It needs Flask alone.
+"""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, g, request, stream_with_context
+from werkzeug.wsgi import ClosingIterator
+
+PIECES = 40  # after which an abandoned stream ends all the same
+PAUSE = 0.02  # seconds between two of them
+
+#: The environment variable that says which of :data:`VARIANTS` this is.
+ABANDONED = "ABANDONED"
+
+WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+# What stands between the app and the server
+
+
+def in_another_thread(work: Callable[[], object]) -> None:
+    """Do some work in a thread of its own, and wait for it."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def forgets_close(app: WSGI) -> WSGI:
+    """Pass on each chunk of an app, and forget to close what it returned."""
+
+    def middleware(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        for chunk in app(environ, start_response):  # noqa: UP028 -- "yield from" would close it
+            yield chunk
+
+    return middleware
+
+
+def closes_elsewhere(app: WSGI) -> WSGI:
+    """Pass on what an app returns, and close it in another thread."""
+
+    def middleware(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        chunks: Any = app(environ, start_response)
+
+        def close() -> None:
+            with suppress(LookupError, ValueError):
+                chunks.close()
+
+        return ClosingIterator(chain(chunks), [partial(in_another_thread, close)])
+
+    return middleware
+
+
+def passes_on(app: WSGI) -> WSGI:
+    """Leave an app as it is."""
+    return app
+
+
+class Variant(NamedTuple):
+    """A way in which a stream comes to be abandoned.
+
+    :param name: what the tables call it.
+    :param middleware: what stands around the app.
+    :param cycle: whether the stream is in a reference cycle, as when its generator refers to the
+        response; else nothing but the server refers to it.
+    :param wrapped: whether it has ``stream_with_context``.
+    :param method: ``GET`` or ``HEAD``.
+    :param collect: where the garbage is collected: in another ``thread``, or in a later
+        ``request``.
+    """
+
+    name: str
+    middleware: Callable[[WSGI], WSGI]
+    cycle: bool = True
+    wrapped: bool = True
+    method: str = "GET"
+    collect: str = "thread"
+
+
+VARIANTS = [
+    Variant("the app alone", passes_on),
+    Variant("close() forgotten, no cycle", forgets_close, cycle=False),
+    Variant("close() forgotten, cycle", forgets_close),
+    Variant("close() forgotten, cycle, HEAD", forgets_close, method="HEAD"),
+    Variant("close() forgotten, cycle, collected in a request", forgets_close, collect="request"),
+    Variant("close() in another thread", closes_elsewhere),
+    Variant("close() forgotten, cycle, not wrapped", forgets_close, wrapped=False),
+]
+
+
+# The app
+
+
+class Aftermath:
+    """What became of the stream, and of the requests that came later on its thread."""
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None  # that served the stream
+        self.closed = "never"
+        self.generator = "never closed"
+        self.call_on_close = "no"
+        self.error = ""
+        #: What each later request found in ``g``, and those that were torn down.
+        self.found: list[str | None] = []
+        self.torn_down: set[str] = set()
+
+    def where(self) -> str:
+        """Tell whether this is the thread that served the stream."""
+        same = threading.current_thread() is self.thread
+        return "on the same thread" if same else "on another thread"
+
+    def note_close(self) -> None:
+        """Note that the server closed the stream."""
+        self.closed = self.where()
+
+    def note_call_on_close(self) -> None:
+        """Note that ``call_on_close`` ran."""
+        self.call_on_close = "yes"
+
+    def note_unraisable(self, unraisable: Any) -> None:
+        """Note what was raised, and ignored, where the stream was collected."""
+        self.error = type(unraisable.exc_value).__name__
+
+
+app = Flask(__name__)
+variant = VARIANTS[int(os.environ.get(ABANDONED, "0"))]
+aftermath = Aftermath()
+
+
+def generate() -> Iterator[str]:
+    """Send pieces for about a second, and note how that ends."""
+    try:
+        for number in range(PIECES):
+            yield f"piece {number}\n"
+            time.sleep(PAUSE)
+        aftermath.generator = "read to its end"
+    except GeneratorExit:
+        aftermath.generator = f"closed {aftermath.where()}"
+        raise
+
+
+@app.get("/stream")
+def stream() -> Response:
+    """Send the stream that is abandoned."""
+    gc.disable()  # the stream is collected where the variant says, and nowhere else
+    g.owner = "the stream"
+    response = Response(stream_with_context(generate()) if variant.wrapped else generate())
+    response.call_on_close(aftermath.note_call_on_close)
+    if variant.cycle:
+        vars(response)["itself"] = response
+    return response
+
+
+@app.get("/later")
+def later() -> str:
+    """Answer a request after the stream, and collect the garbage in it with ``?collect=``."""
+    aftermath.found.append(g.get("owner"))
+    g.owner = f"request {len(aftermath.found)}"
+    if "collect" in request.args:
+        gc.collect()
+    return "200"
+
+
+@app.get("/collect")
+def collect() -> str:
+    """Collect the garbage in another thread."""
+    in_another_thread(gc.collect)
+    return "collected"
+
+
+@app.get("/aftermath")
+def tell() -> dict[str, str | int]:
+    """Return what came of the stream, as the cells of a row.
+
+    They say where the server called ``close()``, how the generator ended, whether ``call_on_close``
+    ran, what was raised where the stream was collected, the number of later requests, after how
+    many of them ``teardown_appcontext`` did not run, and how many found in ``g`` what another had
+    left.
+    """
+    return {
+        "closed": aftermath.closed,
+        "generator": aftermath.generator,
+        "call_on_close": aftermath.call_on_close,
+        "error": aftermath.error,
+        "later": len(aftermath.found),
+        "not_torn_down": len(aftermath.found) - len(aftermath.torn_down),
+        "found_g": sum(owner is not None for owner in aftermath.found),
+    }
+
+
+@app.get("/ping")
+def ping() -> str:
+    """Answer at once, which tells that the server is ready."""
+    return "pong"
+
+
+@app.teardown_appcontext
+def teardown(_: BaseException | None) -> None:
+    """Note which later request is torn down."""
+    if str(g.get("owner")).startswith("request"):
+        aftermath.torn_down.add(g.owner)
+
+
+def noted(app: WSGI) -> WSGI:
+    """Note which thread serves the stream, and where the server closes it."""
+
+    def middleware(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        chunks = app(environ, start_response)
+        if environ["PATH_INFO"] != "/stream":
+            return chunks
+        aftermath.thread = threading.current_thread()
+        return ClosingIterator(chunks, [aftermath.note_close])
+
+    return middleware
+
+
+if ABANDONED in os.environ:  # only in a server's process
+    sys.unraisablehook = aftermath.note_unraisable
+# As Flask's documentation has it, and so not known to mypy.
+vars(app)["wsgi_app"] = noted(variant.middleware(app.wsgi_app))
+
+
+def asgiref_app() -> Any:
+    """Return the app for a server that speaks ASGI, by asgiref, which is not always installed."""
+    return import_module("asgiref.wsgi").WsgiToAsgi(app)
