@@ -165,21 +165,19 @@ def gunicorn(
     options: str = "-k gthread --threads 8",
     *,
     settings: Mapping[str, str] | None = None,
-    ready: tuple[str, int] = ("/ping", 200),
 ) -> Iterator[Gunicorn]:
     """Serve an app with one worker of gunicorn until the block ends.
 
-    :param app: such as ``module:app``.
+    :param app: such as ``module:app``, with nothing at ``/``.
     :param options: the worker's class and the like.
     :param settings: what its environment has beside this one's.
-    :param ready: see :func:`running`.
     """
     port = free_port()
     options = f"{app} -b 127.0.0.1:{port} --no-control-socket -w 1 {options}"
     command = [sys.executable, "-m", "gunicorn", *options.split()]
     with (
         event_log() as events,
-        running(command, port, events, settings=settings, ready=ready) as process,
+        running(command, port, events, settings=settings, ready=("/", 404)) as process,
     ):
         (worker,) = psutil.Process(process.pid).children()
         yield Gunicorn(port, worker)

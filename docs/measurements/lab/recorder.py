@@ -3,7 +3,7 @@
 import socket
 import struct
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -197,19 +197,3 @@ def first_byte(port: int, path: str, timeout: float = 600) -> float:
             if exchange.parts:
                 break
     return exchange.parts[0].seconds
-
-
-def body_arrivals(arrivals: Iterable[Arrival]) -> list[Arrival]:
-    """Return the bytes of the body alone, without the head and the framing of chunks.
-
-    :param arrivals: all that :func:`receive` yields for a GET request.
-    :returns: when each part of the body arrived; a ``recv`` that brought none of it is left out.
-    :raises ValueError: when the response was cut.
-    """
-    exchange = Exchange(Response())
-    for arrival in arrivals:
-        take(arrival, exchange)
-    exchange.response.end()
-    if not exchange.response.complete:
-        raise ValueError("the response was cut")
-    return exchange.parts

@@ -1,14 +1,13 @@
 """Measure the ways to send a long page from a template.
 
-``nox -s measure -- throughput`` runs this with the rest. It is also the module that is
-served: the example, which is the first way, and the other ways beside it.
+``nox -s measure -- pages`` measures it again and writes ``results/recorded/pages.csv``. It is also
+the module that is served: the example, which is the first way, and the other ways beside it.
 """
 
 import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from unittest.mock import patch
 
 from flask import Response, render_template, stream_template
@@ -17,16 +16,17 @@ from jinja2 import Template
 from docs.measurements.lab.databases import sqlite_database
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.recorder import Drained, drain
-from docs.measurements.lab.results import RECORDED, write
+from docs.measurements.lab.results import Cells, record
+from docs.measurements.speed.in_turn import in_turn
 from examples import large_page
 from examples.chunks import join_chunks
 from examples.rows import Flight, iter_all_rows
 
-PAGES = RECORDED / "pages.csv"
-
 ROWS = 20_000
 RUNS = 31
+
+#: The environment variable of the process that serves the pages.
+PAGES = "STREAM_PAGES"
 
 #: What the page says of each way, by its path.
 WAYS = {
@@ -88,40 +88,33 @@ def rendered() -> str:
     return render_template(template, flights=iter_read_rows())
 
 
-@app.get("/ping")
-def ping() -> str:
-    """Answer at once, which tells that the server is ready."""
-    return "pong"
-
-
 def read_flights() -> None:
     """Read the flights, and let the example take them in place of its cursor."""
     flights.extend(islice(iter_all_rows(), ROWS))
     patch.object(large_page, "iter_all_rows", iter_read_rows).start()
 
 
-if "STREAM_PAGES" in os.environ:
+if PAGES in os.environ:
     read_flights()
 
 
-def main() -> None:
-    """Measure, and write the rows."""
-    found: dict[str, list[Drained]] = {path: [] for path in WAYS}
-    with (
-        sqlite_database(ROWS),
-        gunicorn("docs.measurements.speed.pages:app", settings={"STREAM_PAGES": "read"}) as served,
-    ):
-        for _ in range(RUNS):
-            for path, runs in found.items():
-                runs.append(drain(served.port, path))
-    own = measured_on("gunicorn", "jinja2")
-    rows: list[list[object]] = [
-        ["way", "rows", "runs", "first byte, ms", "milliseconds", "MB", "server", *own]
-    ]
-    for path, runs in found.items():
-        first = round(1000 * median(run.first for run in runs), 2)
-        whole = round(1000 * median(run.seconds for run in runs), 1)
-        size = round(runs[0].size / 1e6, 2)
-        own_cells = [ROWS, RUNS, first, whole, size, "gunicorn gthread"]
-        rows.append([WAYS[path], *own_cells, *own.values()])
-    write(PAGES, rows)
+def page_rows() -> Iterator[Cells]:
+    """Measure all ways, and yield the rows."""
+    served_here = "docs.measurements.speed.pages:app"
+    with sqlite_database(ROWS), gunicorn(served_here, settings={PAGES: "read"}) as served:
+        found = in_turn({path: (served.port, path) for path in WAYS}, RUNS)
+    for path, taken in found.items():
+        yield {
+            "way": WAYS[path],
+            "rows": ROWS,
+            "runs": RUNS,
+            "first byte, ms": round(1000 * taken.first, 2),
+            "milliseconds": round(1000 * taken.seconds, 1),
+            "MB": round(taken.size / 1e6, 2),
+            "server": "gunicorn gthread",
+            **measured_on("gunicorn", "jinja2"),
+        }
+
+
+if __name__ == "__main__":
+    record("pages", page_rows())

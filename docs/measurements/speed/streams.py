@@ -1,7 +1,7 @@
 """Measure what many streams cost that run at once.
 
-``nox -s measure -- throughput`` runs this with the rest. It is also the module that is
-served.
+``nox -s measure -- streams`` measures it again and writes ``results/recorded/streams.csv``. It is
+also the module that is served.
 """
 
 import resource
@@ -10,17 +10,15 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import product
 from statistics import median, quantiles
 from typing import NamedTuple
 
-import psutil
 from flask import Flask, Response, request
 
 from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.results import RECORDED, write
-
-STREAMS = RECORDED / "streams.csv"
+from docs.measurements.lab.processes import Gunicorn, gunicorn
+from docs.measurements.lab.results import Cells, record
 
 #: How many streams run at once.
 NUMBERS = (1, 10, 100, 1000)
@@ -32,12 +30,6 @@ WORKERS = {
 }
 
 app = Flask(__name__)
-
-
-@app.get("/ping")
-def ping() -> str:
-    """Answer at once, which tells that the server is ready."""
-    return "pong"
 
 
 @app.get("/beats")
@@ -68,18 +60,19 @@ class Cost(NamedTuple):
     lags: list[float]
 
 
-def measure(port: int, worker: psutil.Process, number: int) -> Cost:
-    """Read so many streams at once and return what they cost.
+def cost_of(number: int, served: Gunicorn) -> Cost:
+    """Read so many streams at once and return what they cost their server.
 
     :raises RuntimeError: when a stream was not whole.
     """
+    worker = served.worker
     before = worker.memory_info().rss
     pieces = 0
     lags: list[float] = []
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for _ in range(number):
-            stream = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stream = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
             stream.sendall(f"GET /beats?count={BEATS} HTTP/1.0\r\n\r\n".encode())
             stream.setblocking(False)
             selector.register(stream, selectors.EVENT_READ)
@@ -102,22 +95,25 @@ def measure(port: int, worker: psutil.Process, number: int) -> Cost:
     return Cost(grown, spent, lags)
 
 
-def main() -> None:
-    """Measure, and write the rows."""
+def stream_rows() -> Iterator[Cells]:
+    """Measure every worker with every number of streams, and yield the rows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
-    own = measured_on("gunicorn", "gevent")
-    columns = ["memory grown, KiB per stream", "processor, % of a core"]
-    columns += ["lag, ms", "lag of the slowest hundredth, ms"]
-    rows: list[list[object]] = [["worker", "streams", *columns, *own]]
-    for worker, options in WORKERS.items():
-        for number in NUMBERS:
-            with gunicorn("docs.measurements.speed.streams:app", options) as served:
-                cost = measure(served.port, served.worker, number)
-            memory = round(cost.memory / 1024 / number, 1)
-            lags = sorted(1000 * lag for lag in cost.lags)
-            slowest = quantiles(lags, n=100)[-1] if len(lags) > 1 else lags[0]
-            cells = [memory, round(100 * cost.cpu, 1), round(median(lags), 2), round(slowest, 2)]
-            rows.append([worker, number, *cells, *own.values()])
-            print(worker, number, *cells, flush=True)
-    write(STREAMS, rows)
+    for (worker, options), number in product(WORKERS.items(), NUMBERS):
+        with gunicorn("docs.measurements.speed.streams:app", options) as served:
+            cost = cost_of(number, served)
+        lags = sorted(1000 * lag for lag in cost.lags)
+        slowest = quantiles(lags, n=100)[-1] if len(lags) > 1 else lags[0]
+        yield {
+            "worker": worker,
+            "streams": number,
+            "memory grown, KiB per stream": round(cost.memory / 1024 / number, 1),
+            "processor, % of a core": round(100 * cost.cpu, 1),
+            "lag, ms": round(median(lags), 2),
+            "lag of the slowest hundredth, ms": round(slowest, 2),
+            **measured_on("gunicorn", "gevent"),
+        }
+
+
+if __name__ == "__main__":
+    record("streams", stream_rows())

@@ -1,6 +1,6 @@
 """Measure what a yield costs and where the time goes, by doing ever more of what a server does.
 
-``nox -s measure -- throughput`` runs this with the rest.
+``nox -s measure -- yields`` measures it again and writes ``results/recorded/yields.csv``.
 """
 
 import multiprocessing
@@ -20,15 +20,10 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from docs.measurements.lab.databases import FIVE, sqlite_database
 from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.recorder import drain
-from docs.measurements.lab.results import RECORDED, write
-from examples.chunks import SIZE, join_chunks
+from docs.measurements.lab.results import Cells, record
+from examples.chunks import join_chunks
 from examples.csv_text import csv_text
 from examples.rows import iter_all_rows
-
-YIELDS = RECORDED / "yields.csv"
-CHUNK_SIZES = RECORDED / "chunk_sizes.csv"
 
 RUNS = 5
 ROWS = 200_000
@@ -36,11 +31,6 @@ STARTING = 20  # seconds that the process which reads may take to start
 
 #: The size of a line, in bytes: that of a flight with all its columns is about as large.
 LINE = b"x" * 90 + b"\r\n"
-
-#: Sizes of a chunk, in bytes.
-SIZES = [2**power for power in range(7, 21)]
-TOTAL = 64 * 1024 * 1024  # bytes that are sent in chunks of each size
-MOST_YIELDS = 200_000  # and no more chunks than that
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -141,41 +131,22 @@ def making_a_line() -> float:
     return seconds(lambda: exhaust(csv_text([row]) for row in iter_all_rows(FIVE)))
 
 
-def measure_yields() -> Iterator[list[object]]:
-    """Yield the microseconds that a row costs in each layer, a line per yield and joined."""
-    yield ["way", "layer", "microseconds per row", "rows", *measured_on("gunicorn")]
-    own = [ROWS, *measured_on("gunicorn").values()]
+def layer_rows() -> Iterator[Cells]:
+    """Yield what a row costs in each layer, a line per yield and joined."""
     with sqlite_database(ROWS):
-        yield ["the row itself", "cursor and csv", per_row(making_a_line()), *own]
+        yield cost("the row itself", "cursor and csv", making_a_line())
     ways = {"a row per yield": lines_one_by_one, "joined to chunks": lines_joined}
     for way, lines in ways.items():
-        for layer, cost in layers(lines).items():
-            yield [way, layer, per_row(cost), *own]
+        for layer, taken in layers(lines).items():
+            yield cost(way, layer, taken)
 
 
-def per_row(cost: float) -> float:
-    """Return the microseconds for each row of something that takes so many seconds for all."""
-    return round(1e6 * cost / ROWS, 3)
+def cost(way: str, layer: str, taken: float) -> Cells:
+    """Return the row of a layer that takes so many seconds for all rows."""
+    microseconds = round(1e6 * taken / ROWS, 3)
+    cells: Cells = {"way": way, "layer": layer, "microseconds per row": microseconds, "rows": ROWS}
+    return cells | measured_on("gunicorn")
 
 
-def measure_sizes() -> Iterator[list[object]]:
-    """Yield the throughput of ready chunks of each size, through gunicorn's threads."""
-    columns = ["chunk, bytes", "MB per second", "against 64 KiB", "runs"]
-    yield [*columns, *measured_on("gunicorn")]
-    rates: dict[int, list[float]] = {size: [] for size in SIZES}
-    with gunicorn("docs.measurements.behaviour.app:app") as served:
-        for _ in range(RUNS):
-            for size, found in rates.items():
-                total = min(TOTAL, size * MOST_YIELDS)
-                drained = drain(served.port, f"/bulk?size={size}&total={total}")
-                found.append(total / drained.seconds / 1e6)
-    for size, found in rates.items():
-        ratio = median(found) / median(rates[SIZE])
-        rate = round(median(found), 1)
-        yield [size, rate, round(ratio, 3), RUNS, *measured_on("gunicorn").values()]
-
-
-def main() -> None:
-    """Measure, and write the rows."""
-    write(YIELDS, measure_yields())
-    write(CHUNK_SIZES, measure_sizes())
+if __name__ == "__main__":
+    record("yields", layer_rows())

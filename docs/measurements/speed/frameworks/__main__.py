@@ -4,60 +4,55 @@
 with a smaller number of flights it prints the rows and writes nothing.
 """
 
-import csv
-import platform
 import sys
 from collections.abc import Iterator
-from datetime import date
 from statistics import median
 
+from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.recorder import Drained
-from docs.measurements.lab.results import RECORDED, write
+from docs.measurements.lab.results import Cells, record
+from docs.measurements.speed.frameworks.check import check
 from docs.measurements.speed.frameworks.contenders import (
     CONTENDERS,
-    MORE,
-    PROGRAMS,
-    SEED,
     SQLITE,
     Contender,
-    Program,
-    Served,
-    check,
-    serve,
+    Contest,
+    contest,
 )
 from docs.measurements.speed.frameworks.export import COLUMNS
 
-PEERS_CSV = RECORDED / "peers.csv"
 ROWS = 1_000_000
 
-Cells = dict[str, object]
+#: The loop that this guide began with, and the program of each database.
+SEED = CONTENDERS[0]
+PROGRAMS = {each.database: each for each in CONTENDERS if not each.server}
 
 #: What each contender took at a width, run by run, and why one took nothing.
 Times = dict[Contender, list[Drained]]
 Failures = dict[Contender, str]
 
 
-def measure(served: Served, width: str) -> tuple[Times, Failures]:
+def time_all(serving: Contest, width: str) -> tuple[Times, Failures]:
     """Time every contender in turn, as often as each is to run.
 
     :param width: how many columns they send.
     """
     times: Times = {contender: [] for contender in CONTENDERS}
     failures: Failures = {}
-    for run in range(1, MORE + 1):
+    for run in range(max(contender.runs for contender in CONTENDERS)):
         for contender in CONTENDERS:
-            if run > contender.runs or contender in failures:
+            if run >= contender.runs or contender in failures:
                 continue
             try:
-                drained = served.time(contender, width)
+                drained = serving.time(contender, width)
             except (NotStartedError, OSError, ValueError) as error:
                 failures[contender] = str(error)
                 said = f"not measured: {error}"
             else:
                 times[contender].append(drained)
                 said = f"{drained.seconds:.2f} s, first byte after {drained.first * 1000:.0f} ms"
-            print(f"{width} columns, run {run}: {contender}: {said}", file=sys.stderr, flush=True)
+            print(f"{width} columns: {contender}: {said}", file=sys.stderr, flush=True)
     return times, failures
 
 
@@ -69,59 +64,50 @@ def ratio(reference: list[Drained], runs: list[Drained]) -> str:
     return f"{seconds[0] / seconds[1]:.2f}"
 
 
-def row(served: Served, contender: Contender, rows: int, width: str, times: Times) -> Cells:
-    """Return the row of a contender at a width, without what says why it was not measured.
+def cells_of_times(contender: Contender, rows: int, times: Times) -> Cells:
+    """Return what a contender took, and how that compares.
 
     :param rows: how many flights there are.
     :param times: what all contenders took.
     """
     runs = times[contender]
-    database = contender.by.database
-    cells: Cells = {
-        "contender": contender.name,
-        "way": contender.way,
-        "database": database,
-        "server": "" if isinstance(contender.by, Program) else contender.by.server,
-        "columns": width,
-        "rows": rows,
-        "runs": len(runs),
-    }
-    if runs:
-        seconds = [run.seconds for run in runs]
-        middle = median(seconds)
-        seed = times[SEED] if database == SQLITE else []
-        cells |= {
-            "seconds": round(middle, 3),
-            "fastest, seconds": round(min(seconds), 3),
-            "slowest, seconds": round(max(seconds), 3),
-            "first byte, ms": round(median(run.first for run in runs) * 1000, 1),
-            "rows per second": int(float(f"{rows / middle:.3g}")),
-            "MB": round(runs[0].size / 1e6, 1),
-            "against the seed's loop": ratio(seed, runs),
-            "against the database's own program": ratio(times[PROGRAMS[database]], runs),
-        }
-    return cells | {
-        "versions": served.versions(contender.by) if runs else "",
-        "python": platform.python_version(),
-        "date": date.today().isoformat(),
+    seconds = [run.seconds for run in runs]
+    seed = times[SEED] if contender.database == SQLITE else []
+    return {
+        "seconds": round(median(seconds), 3),
+        "fastest, seconds": round(min(seconds), 3),
+        "slowest, seconds": round(max(seconds), 3),
+        "first byte, ms": round(median(run.first for run in runs) * 1000, 1),
+        "rows per second": int(float(f"{rows / median(seconds):.3g}")),
+        "MB": round(runs[0].size / 1e6, 1),
+        "against the seed's loop": ratio(seed, runs),
+        "against the database's own program": ratio(times[PROGRAMS[contender.database]], runs),
     }
 
 
-def table(rows: int) -> Iterator[list[object]]:
-    """Measure everything, and yield the names of the columns and each row.
+def contender_rows(rows: int) -> Iterator[Cells]:
+    """Time everything, and yield the row of each contender at each width.
 
     :param rows: how many flights there are.
     """
-    made: list[Cells] = []
-    with serve(rows) as served:
+    on = {name: cell for name, cell in measured_on().items() if name in ("python", "date")}
+    with contest(rows) as serving:
         for width in COLUMNS:
-            times, failures = measure(served, width)
+            times, failures = time_all(serving, width)
             for contender in CONTENDERS:
-                reason = failures.get(contender, "")
-                made.append(row(served, contender, rows, width, times) | {"not measured": reason})
-    columns = list(dict.fromkeys(name for cells in made for name in cells))
-    yield [*columns]
-    yield from ([each.get(name, "") for name in columns] for each in made)
+                runs = times[contender]
+                row: Cells = {
+                    "contender": contender.name,
+                    "way": contender.way,
+                    "database": contender.database,
+                    "server": contender.server,
+                    "columns": width,
+                    "rows": rows,
+                    "runs": len(runs),
+                }
+                row |= cells_of_times(contender, rows, times) if runs else {}
+                row |= {"versions": serving.versions(contender) if runs else ""} | on
+                yield row | {"not measured": failures.get(contender, "")}
 
 
 def main(arguments: list[str]) -> None:
@@ -129,11 +115,11 @@ def main(arguments: list[str]) -> None:
     rows = int(arguments[0]) if arguments else ROWS
     for name, reason in check().items():
         print(f"not checked: {name}: {reason}", file=sys.stderr)
-    measured = table(rows)
+    measured = contender_rows(rows)
     if rows == ROWS:
-        write(PEERS_CSV, measured)
+        record("peers", measured)
     else:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(measured)
+        print(*measured, sep="\n")
 
 
 if __name__ == "__main__":

@@ -9,17 +9,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 #: The whole exports, made when the app is imported.
-BLOCKS = {f"columns={width}": list(chunks(query)) for width, query in QUERIES.items()}
+EXPORTS = {f"columns={width}": list(chunks(query)) for width, query in QUERIES.items()}
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer ``/blocks`` with an export, and ``/ping`` with nothing."""
-    if environ["PATH_INFO"] == "/ping":
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return []
-    blocks = BLOCKS.get(environ["QUERY_STRING"])
-    if blocks is None:
-        start_response("400 Bad Request", [("Content-Type", "text/plain")])
+    """Answer every path with the export that the request asks for."""
+    export = EXPORTS.get(environ["QUERY_STRING"])
+    if export is None:
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
         return []
     start_response("200 OK", [("Content-Type", "text/csv; charset=utf-8")])
-    return iter(blocks)
+    return iter(export)

@@ -24,8 +24,8 @@ class Written:
         self.parts.append(text.encode())
 
 
-def lines(query: str) -> Iterator[bytes]:
-    """Yield the lines of an export."""
+def taken_lines(query: str) -> Iterator[bytes]:
+    """Yield each row by itself."""
     written = Written()
     writer = csv.writer(written)
     with closing(connect()) as connection:
@@ -38,11 +38,11 @@ def lines(query: str) -> Iterator[bytes]:
 class Export:
     """A resource that sends an export.
 
-    :param stream: makes it of a query.
+    :param content: makes it of a query.
     """
 
-    def __init__(self, stream: Callable[[str], Iterable[bytes]]) -> None:
-        self.stream = stream
+    def __init__(self, content: Callable[[str], Iterable[bytes]]) -> None:
+        self.content = content
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Send the export that the request asks for."""
@@ -50,18 +50,9 @@ class Export:
         if query is None:
             raise falcon.HTTPBadRequest
         response.content_type = falcon.MEDIA_CSV
-        response.stream = self.stream(query)
-
-
-class Ping:
-    """A resource that answers at once, which tells that the server is ready."""
-
-    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
-        """Answer."""
-        response.text = "pong"
+        response.stream = self.content(query)
 
 
 app = falcon.App()
-app.add_route("/documented", Export(lines))
+app.add_route("/documented", Export(taken_lines))
 app.add_route("/batched", Export(chunks))
-app.add_route("/ping", Ping())

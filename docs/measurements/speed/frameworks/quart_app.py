@@ -4,57 +4,27 @@ There the response has an asynchronous generator of bytes, and its timeout, whic
 one, is set to none: https://quart.palletsprojects.com/en/latest/how_to_guides/streaming_response.html
 """
 
-import csv
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from quart import Quart, Response, abort, request
 
-from docs.measurements.speed.frameworks.export import QUERIES, Line, chunks, connect
+from docs.measurements.speed.frameworks.export import QUERIES, chunks, encoded_lines
 
 app = Quart(__name__)
 
 
-def export(content: Callable[[str], AsyncIterator[bytes]]) -> Response:
-    """Send the export that the request asks for.
-
-    :param content: makes it of a query.
-    """
+@app.get("/documented", defaults={"content": encoded_lines})
+@app.get("/batched", defaults={"content": chunks})
+async def export(content: Callable[[str], Iterable[bytes]]) -> Response:
+    """Send the export that the request asks for."""
     query = QUERIES.get(request.args.get("columns", ""))
     if query is None:
         abort(400)
-    response = Response(content(query), mimetype="text/csv")
+
+    async def generate() -> AsyncIterator[bytes]:
+        for piece in content(query):
+            yield piece
+
+    response = Response(generate(), mimetype="text/csv")
     response.timeout = None
     return response
-
-
-async def lines(query: str) -> AsyncIterator[bytes]:
-    """Yield the lines of an export."""
-    to_line = csv.writer(Line()).writerow
-    with closing(connect()) as connection:
-        for row in connection.execute(query):
-            yield to_line(row).encode()
-
-
-async def blocks(query: str) -> AsyncIterator[bytes]:
-    """Yield the lines of an export in chunks of 64 KiB."""
-    for chunk in chunks(query):
-        yield chunk
-
-
-@app.get("/documented")
-async def documented() -> Response:
-    """Send each row by itself."""
-    return export(lines)
-
-
-@app.get("/batched")
-async def batched() -> Response:
-    """Send chunks of 64 KiB."""
-    return export(blocks)
-
-
-@app.get("/ping")
-async def ping() -> str:
-    """Answer at once, which tells that the server is ready."""
-    return "pong"
