@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any
 from unittest import SkipTest
 
-from sybil import Example
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from docs._system.packaged import search_path
@@ -194,8 +193,7 @@ class Page:
         self.lost_files: dict[str, str] = {}
         #: The names that the page's functions change in place when a request calls them.
         self.changed_by_requests: set[str] = set()
-        #: The blocks in the order in which they run, and where those stand that ran.
-        self.order: list[Example] = []
+        #: Where the blocks stand that ran, as places in the text of the page.
         self.ran: set[int] = set()
         self.environment = dict(os.environ)
         self.directory = Path.cwd()

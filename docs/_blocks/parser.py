@@ -1,8 +1,7 @@
 """Find every code block of a page and pair it with what runs it."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ from sybil.typing import Evaluator, Lexer
 
 from docs._blocks.kinds.pycon import prompts
 from docs._blocks.left_out import left_out_by_name
-from docs._blocks.page import LeftOut, page_of
 from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
@@ -37,58 +35,25 @@ def language_of(block: Region) -> str:
     return (block.lexemes.get("arguments") or "").strip()
 
 
-def brings_app(example: Example) -> bool:
+def brings_app(block: Region, document: Document) -> bool:
     """Tell whether a block, or the file that it includes, brings the page's app."""
-    lexemes = example.region.lexemes
-    if lexemes.get("directive") == "literalinclude":
-        included = Path(example.path).parent / lexemes["arguments"].strip()
+    if block.lexemes.get("directive") == "literalinclude":
+        included = Path(document.path).parent / block.lexemes["arguments"].strip()
         return bool(re.search(r"^app = ", included.read_text("utf-8"), re.MULTILINE))
-    source = str(lexemes.get("source", example.parsed))
-    return lexemes["language"] in ("python", "pycon") and bool(
+    source = document.text[block.start : block.end]
+    return block.lexemes["language"] in ("python", "pycon") and bool(
         re.search(r"\bapp\s*=|import .*\bapp\b", source)
     )
 
 
-def in_order(items: Iterable[Item], example_of: Callable[[Item], Example]) -> list[Item]:
-    """Put the blocks of a page in the order in which they run.
+def turn(example: Example) -> int:
+    """Return where a block runs, as a place in the text of its page.
 
     A page shows the bytes before the code, but the code must run before the bytes: the ``http``
     blocks above the page's first app run right after the block that brings it.
-
-    :param items: the blocks, in the order in which they stand.
-    :param example_of: returns the example of one of them.
     """
-    early: list[Item] = []
-    ordered: list[Item] = []
-    waiting = True
-    for item in items:
-        example = example_of(item)
-        if waiting and example.region.lexemes.get("language") == "http":
-            early.append(item)
-            continue
-        ordered.append(item)
-        if waiting and "language" in example.region.lexemes and brings_app(example):
-            ordered += early
-            waiting = False
-    return ordered if not waiting else ordered + early
-
-
-def run_above(example: Example) -> None:
-    """Run the blocks that come before one on its page, except those that ran already.
-
-    :param example: the block that is about to run.
-    """
-    page = page_of(example.namespace)
-    if not page.order:
-        page.order = in_order(example.document.examples(), lambda block: block)
-    for above in page.order:
-        if above.start == example.start:
-            break
-        if above.start not in page.ran:
-            page.ran.add(above.start)
-            with suppress(LeftOut):  # what needs it is left out by itself
-                above.evaluate()
-    page.ran.add(example.start)
+    place: int = example.region.lexemes.get("turn", example.start)
+    return place
 
 
 class BlockParser:
@@ -108,7 +73,8 @@ class BlockParser:
 
     def __call__(self, document: Document) -> Iterator[Region]:
         """Yield a region for all that must run, in the order of the page."""
-        end = 0
+        early: list[Region] = []
+        end, waiting = 0, True
         for block in sorted(self.find(document), key=lambda region: region.start):
             if block.start < end:
                 continue  # shown inside another block
@@ -120,6 +86,12 @@ class BlockParser:
                 }
                 if region.evaluator:
                     region.evaluator = left_out_by_name(region.evaluator)
+                if waiting and region.lexemes["language"] == "http":
+                    early.append(region)
+                elif waiting and brings_app(region, document):
+                    waiting = False
+                    for bytes_before in early:
+                        bytes_before.lexemes["turn"] = region.end
                 yield region
 
     def find(self, document: Document) -> Iterable[Region]:

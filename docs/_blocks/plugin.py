@@ -2,14 +2,16 @@
 
 import re
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from sybil.integration.pytest import SybilItem
 
 from docs._blocks.page import LeftOut, page_of
-from docs._blocks.parser import in_order, run_above
+from docs._blocks.parser import turn
 from docs._blocks.proof import Place, Reading, literal_blocks, unproved
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
@@ -18,19 +20,25 @@ PLACE, REASON = "place", "reason"
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")
 
-
-def pages_asked_for(config: pytest.Config) -> Iterator[Path]:
-    """Yield every page of the run, those too on which Sybil finds nothing."""
-    for argument in config.args:
-        path = Path(config.invocation_params.dir, argument.partition("::")[0])
-        yield from path.rglob("*.rst") if path.is_dir() else [path]
+#: The files that have blocks: pages, the README, and modules with sessions in their docstrings.
+FILES = {".rst", ".md", ".py"}
 
 
-def narrowed(config: pytest.Config) -> bool:
-    """Tell whether a run is asked for some blocks of its pages only."""
+def judged(config: pytest.Config) -> set[Path]:
+    """Return the pages and modules of which a run is asked for every block.
+
+    They are none where an option, such as ``-k``, selects some of their blocks.
+    """
     options = ["deselect", "keyword", "lf", "markexpr", "stepwise"]
-    by_option = any(getattr(config.option, name, None) for name in options)
-    return by_option or any("::" in argument for argument in config.args)
+    if any(getattr(config.option, name, None) for name in options):
+        return set()
+    asked_for = [
+        Path(config.invocation_params.dir, argument).resolve()
+        for argument in config.args
+        if "::" not in argument
+    ]
+    inside = {file for path in asked_for for file in path.rglob("*") if file.suffix in FILES}
+    return inside.union(path for path in asked_for if path.is_file())
 
 
 class EveryBlockRan:
@@ -43,7 +51,8 @@ class EveryBlockRan:
 
     def __init__(self, config: pytest.Config) -> None:
         self.coverage = config.pluginmanager.get_plugin("_cov")
-        self.reading = None if narrowed(config) else Reading()
+        self.judged = judged(config)
+        self.reading = Reading(self.judged) if self.judged else None
         self.ran: set[Place] = set()
         self.red: set[Place] = set()
         self.left_out: list[str] = []
@@ -71,9 +80,10 @@ class EveryBlockRan:
         if session.shouldfail or session.exitstatus == pytest.ExitCode.INTERRUPTED:
             self.proof = "The run was stopped: nothing proved that every block is run."
         elif self.ran:
-            files = {*pages_asked_for(session.config), *(Path(file) for file, _ in self.ran)}
+            files = set(map(str, self.judged))
             shown = literal_blocks(self.reading.doctrees(), files)
-            self.wrong = unproved(shown, self.ran, self.red)
+            ran = {place for place in self.ran if place[0] in files}
+            self.wrong = unproved(shown, ran, self.red)
             self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -103,27 +113,30 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(EveryBlockRan(config))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each page in the order in which it runs."""
-    ordered: list[pytest.Item] = []
-    by_file: dict[Path, list[SybilItem]] = {}
-    for item in items:
-        if isinstance(item, SybilItem):
-            by_file.setdefault(item.path, []).append(item)
-        else:
-            ordered.append(item)
-    for page in by_file.values():
-        blocks: list[SybilItem] = in_order(page, lambda item: item.example)
-        ordered += blocks
-    items[:] = ordered
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Put the blocks of each page in the order in which they run, whatever an option made of it."""
+    pages: dict[Path, list[pytest.Item]] = {}
+    for item in session.items:
+        pages.setdefault(item.path, []).append(item)
+    for blocks in pages.values():
+        blocks.sort(key=lambda block: turn(block.example) if isinstance(block, SybilItem) else 0)
+    session.items[:] = chain.from_iterable(pages.values())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Run what stands above a block, where that block was selected without it."""
+    """Run the blocks that a page has before one, where that block was selected without them."""
     if isinstance(item, SybilItem):
-        run_above(item.example)
+        ran = page_of(item.example.namespace).ran
+        for above in sorted(item.example.document.examples(), key=turn):
+            if above.start == item.example.start:
+                break
+            if above.start not in ran:
+                ran.add(above.start)
+                with suppress(LeftOut):  # what needs it is left out by itself
+                    above.evaluate()
+        ran.add(item.example.start)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,20 +12,41 @@ from docutils import nodes
 
 from docs._blocks.page import ROOT
 
+DOCS = ROOT / "docs"
+
+#: The directive with which a page shows blocks of another file: of the README, of a module.
+SHOWS = {".md": ".. include::", ".py": ".. auto"}
+
 #: A place in the project: a file, and a line counted from 1.
 Place = tuple[str, int]
 
 
-class Reading:
-    """Sphinx reading every page, in a process that goes on beside the tests."""
+def showing(files: set[Path]) -> list[str]:
+    """Return the pages that show blocks of some files, by their names below ``docs/``."""
+    directives = [SHOWS[suffix] for suffix in {file.suffix for file in files} - {".rst"}]
+    return [
+        str(page.relative_to(DOCS))
+        for page in DOCS.rglob("*.rst")
+        if "_build" not in page.parts
+        if page in files or any(each in page.read_text("utf-8") for each in directives)
+    ]
 
-    def __init__(self) -> None:
+
+class Reading:
+    """Sphinx reading pages, in a process that goes on beside the tests.
+
+    :param files: the pages and modules whose blocks it must find.
+    """
+
+    def __init__(self, files: set[Path]) -> None:
         self.folder = TemporaryDirectory(prefix="doctrees-")
+        pages = showing(files)
+        only = ["-D", f"include_patterns={','.join(pages)}", "-D", f"root_doc={pages[0][:-4]}"]
         trees = ["-d", f"{self.folder.name}/doctrees"]
-        pages = [str(ROOT / "docs"), f"{self.folder.name}/out"]
         self.errors = Path(self.folder.name, "errors")
         with self.errors.open("w") as errors:
-            command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *trees, *pages]
+            command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *only, *trees]
+            command += [str(DOCS), f"{self.folder.name}/out"]
             self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
 
     def doctrees(self) -> Iterator[nodes.document]:
@@ -82,20 +103,19 @@ def first_line(block: nodes.Element) -> str:
     return block.astext().strip().partition("\n")[0]
 
 
-def literal_blocks(documents: Iterable[nodes.document], files: Iterable[Path]) -> dict[Place, str]:
+def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict[Place, str]:
     """Return every block of code that Sphinx shows from some files, with its first line.
 
     :param documents: what Sphinx made of each page.
     :param files: pages, and modules whose docstrings stand on pages.
     """
-    wanted = {str(file) for file in files}
     shown: dict[Place, str] = {}
     for document in documents:
         for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
             for block in document.findall(kind):
                 where = place(block)
-                on_page = str(document["source"]) in wanted and f"{ROOT}/examples" not in where[0]
-                if where[0] in wanted or on_page:
+                on_page = str(document["source"]) in files and f"{ROOT}/examples" not in where[0]
+                if where[0] in files or on_page:
                     shown[where] = first_line(block)
     return shown
 

@@ -6,7 +6,7 @@ from sybil import Document, Example
 from sybil.typing import Parser
 
 from docs._blocks.page import NAME, close_page, open_page
-from docs._blocks.parser import in_order
+from docs._blocks.parser import turn
 
 
 class NestedPage:
@@ -29,7 +29,7 @@ class NestedPage:
         outer = sys.modules[NAME]
         open_page(document.namespace)
         try:
-            for inner in in_order(document.examples(), lambda inner: inner):
+            for inner in sorted(document.examples(), key=turn):
                 inner.evaluate()
         finally:
             close_page(document.namespace)
