@@ -133,7 +133,7 @@ def newest(session: nox.Session) -> None:
     failed = []
     for command in (
         ["pytest", "--numprocesses=2", "--dist=loadfile"],
-        ["python", "-m", "docs.measurements.publish.newest", *session.posargs],
+        ["python", "-m", "docs.measurements.lab.newest", *session.posargs],
     ):
         try:
             session.run(*command)

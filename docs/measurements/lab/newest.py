@@ -1,10 +1,9 @@
 """Ask every category again, on what is installed now, and name each that the record does not have.
 
-``nox -s newest`` measures into a folder of its own, so the record stays as
-it is; with names of measurements it runs only those. Most of the time they wait, so several run
-side by side. What differs is asked a second time, because
-a busy machine can blur one answer. A row that differs twice, or that could not be measured, is
-printed, and the exit status is 1.
+``nox -s newest`` measures into a folder of its own, so the record stays as it is; with names of
+measurements it runs only those. Most of the time they wait, so several run side by side. What
+differs is asked a second time, because a busy machine can blur one answer. A row that differs
+twice, or that could not be measured, is printed, and the exit status is 1.
 """
 
 import os
@@ -30,11 +29,8 @@ PROVENANCE = {
 #: How the names of columns end that have numbers, which vary from run to run.
 UNITS = (", seconds", ", MB", ", pieces", ", speed", "pieces made for nobody")
 
-
 #: The recorded tables whose cells are categories.
 CATEGORIES = [table for table in TABLES.values() if table.key]
-
-Rows = dict[tuple[str, ...], dict[str, str]]
 
 
 class Difference(NamedTuple):
@@ -48,19 +44,16 @@ class Difference(NamedTuple):
     text: str
 
 
-def by_key(table: Table, folder: Path) -> Rows:
-    """Return the rows of a table in a folder, each by the cells of its key."""
-    rows = recorded(table.name, folder)
-    return {tuple(row[name] for name in table.key): row for row in rows}
-
-
 def differences(table: Table, folder: Path) -> Iterator[Difference]:
     """Yield each row and category in which a folder's table differs from the record.
 
     :param table: which one.
     :param folder: where the new rows are.
     """
-    before, after = by_key(table, RECORDED), by_key(table, folder)
+    before, after = (
+        {tuple(row[name] for name in table.key): row for row in recorded(table.name, place)}
+        for place in (RECORDED, folder)
+    )
     for key in before | after:
         if key not in after or key not in before:
             yield Difference(key, "measured now" if key in after else "recorded only")
