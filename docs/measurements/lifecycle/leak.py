@@ -1,6 +1,6 @@
 """Record what an abandoned stream leaves on the thread that served it (pallets/flask#6123).
 
-``nox -s measure -- leak`` makes a virtual environment for each version of Flask, asks
+``nox -s measure -- lifecycle_leak`` makes a virtual environment for each version of Flask, asks
 each server in it, and writes ``results/recorded/lifecycle_leak.csv``. It needs the network.
 """
 

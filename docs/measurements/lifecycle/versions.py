@@ -1,6 +1,6 @@
 """Record what Flask does on several of its versions.
 
-``nox -s measure -- versions`` makes a virtual environment for each version, runs ``order.py`` and
+``nox -s measure -- lifecycle`` makes a virtual environment for each version, runs ``order.py`` and
 ``resources.py`` in it, and writes ``results/recorded/lifecycle.csv`` and
 ``results/recorded/lifecycle_resources.csv``. It needs the network.
 """

@@ -1,6 +1,6 @@
 """Measure how fast each contender sends a million flights.
 
-``nox -s measure -- frameworks`` times them all in turn and writes ``results/recorded/peers.csv``;
+``nox -s measure -- peers`` times them all in turn and writes ``results/recorded/peers.csv``;
 with a smaller number of flights it prints the rows and writes nothing.
 """
 
