@@ -1,7 +1,7 @@
 """Measure what a client sees that speaks HTTP/2 to a proxy, without TLS.
 
-``nox -s measure -- http2`` asks all proxies and writes ``results/recorded/http2.csv``;
-with names of proxies it asks only those, and keeps the other rows.
+``nox -s measure -- http2`` asks the proxies that ``proxies.toml`` marks with ``http2`` and writes
+``results/recorded/http2.csv``; with names of proxies it asks only those, and keeps the other rows.
 """
 
 import shutil
@@ -24,21 +24,12 @@ from h2.events import (
 )
 
 from docs.measurements.behaviour.proxies import PROXIES, Proxy, serve
-from docs.measurements.behaviour.questions import (
-    NO_CURL,
-    PATIENCE,
-    Answer,
-    Target,
-    arrival_of_ticks,
-)
+from docs.measurements.behaviour.responses import arrival_of_ticks
+from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Answer, Target, with_id
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import new_id
 from docs.measurements.lab.recorder import Arrival, Exchange
 from docs.measurements.lab.results import Cells
-from examples.stream_check.response import Response
-
-#: Those that are asked: each program, and nginx with both versions of HTTP to the app.
-ASKED = ["nginx", "nginx 1.22", "HAProxy", "Caddy", "Caddy 2.6", "Traefik", "Envoy"]
 
 
 class Http2Answer(Answer):
@@ -73,7 +64,7 @@ class Stream:
         names = (":method", ":scheme", ":authority", ":path")
         values = ("GET", "http", f"127.0.0.1:{port}", path)
         self.http2.send_headers(1, list(zip(names, values, strict=True)), end_stream=True)
-        self.connection = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.connection = socket.create_connection(("127.0.0.1", port), ANSWERED)
         self.send()
 
     def __enter__(self) -> "Stream":
@@ -89,7 +80,7 @@ class Stream:
     def events(self) -> Iterator[Event]:
         """Yield what arrives, until the stream or the connection ends.
 
-        :raises TimeoutError: when nothing arrived for :data:`PATIENCE` seconds.
+        :raises TimeoutError: when nothing arrived for :data:`ANSWERED` seconds.
         """
         while data := self.connection.recv(65536):
             for event in self.http2.receive_data(data):
@@ -111,10 +102,8 @@ class Http2Target(Target):
 
     def ask(self, path: str, *_: object, **__: object) -> Http2Answer:
         """Send a request whose events can be found, and return what came of it."""
-        request = new_id()
-        mark = "&" if "?" in path else "?"
-        answer = Http2Answer(Exchange(Response()), request, time.monotonic(), self.events)
-        with Stream(self.port, f"{path}{mark}id={request}") as stream:
+        answer = Http2Answer(Exchange(), new_id(), time.monotonic(), self.events)
+        with Stream(self.port, with_id(path, answer.request)) as stream:
             for event in stream.events():
                 take(event, answer)
         return answer
@@ -145,13 +134,10 @@ def error_midway(target: Http2Target) -> Cells:
                 seen = f"GOAWAY {ErrorCodes(event.error_code or 0).name}"
             elif isinstance(event, StreamEnded):
                 seen = "silent"
-    program = shutil.which("curl")
-    if not program:
-        return {"error midway": seen, "curl, error midway": NO_CURL}
-    address = f"http://127.0.0.1:{target.port}/error?after=3"
-    command = [program, "-s", "--http2-prior-knowledge", "--max-time", str(PATIENCE), address]
-    status = subprocess.run(command, capture_output=True).returncode
-    return {"error midway": seen, "curl, error midway": f"exit status {status}"}
+    return {
+        "error midway": seen,
+        "curl, error midway": target.curl("/error?after=3", "--http2-prior-knowledge"),
+    }
 
 
 def departure(target: Http2Target) -> Cells:
@@ -163,7 +149,7 @@ def departure(target: Http2Target) -> Cells:
                 break
         stream.reset()
         left = time.monotonic()
-        closed = target.events.wait(request, "closed", PATIENCE)
+        closed = target.events.wait(request, "closed", ANSWERED)
     return {
         "client leaves, busy": "yes" if closed else "never",
         "busy, seconds": round((closed or time.monotonic()) - left, 2),
@@ -180,11 +166,10 @@ def curl_version() -> str:
 
 def ask(proxy: Proxy) -> Cells:
     """Ask a proxy everything over HTTP/2."""
-    with serve(proxy, http2=True) as served:
-        proxied = served.target
-        target = Http2Target(proxied.port, proxied.events, proxied.process_ids)
+    with serve(proxy, http2=True) as proxied:
+        target = Http2Target(proxied.port, proxied.events)
         cells: Cells = {
-            "versions": f"{served.versions}, {curl_version()}",
+            "versions": f"{proxied.versions}, {curl_version()}",
             "small pieces": arrival_of_ticks(target, 6),
             "large pieces": arrival_of_ticks(target, 16 * 1024),
         }
@@ -193,10 +178,10 @@ def ask(proxy: Proxy) -> Cells:
 
 MEASUREMENT = Measurement(
     "http2",
-    [proxy for proxy in PROXIES if proxy.name in ASKED],
+    [proxy for proxy in PROXIES.values() if proxy.http2],
     names=lambda proxy: {"proxy": proxy.name},
     ask=ask,
-    on=lambda proxy: measured_on(*proxy.behind.packages),
+    on=lambda proxy: measured_on(*proxy.server.packages),
 )
 
 

@@ -1,10 +1,10 @@
 """Measure how long a stream runs on when the network of its client is lost without a word.
 
 ``nox -s measure -- lost_network`` writes ``results/recorded/lost_network.csv``;
-with the bounds of some cases it measures only those, and keeps the other rows. Each case has
+with the bounds of some losses it measures only those, and keeps the other rows. Each loss has
 two network namespaces of its own, a server in one and a client in the other; then the client's
 address is removed, so all that the server sends is lost, and nothing answers it. Only root may do
-that. All cases run side by side, and take as long as the kernel tries by itself, 16 minutes.
+that. All run side by side, and take as long as the kernel tries by itself, 16 minutes.
 """
 
 import os
@@ -16,15 +16,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from flask import Response, request
 
 from docs.measurements.behaviour import proxies
 from docs.measurements.behaviour.app import app, streamed
+from docs.measurements.behaviour.proxies import Proxy
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, Events, NotStartedError, end, event_log, new_id
 from docs.measurements.lab.results import Cells
@@ -32,7 +33,7 @@ from docs.measurements.lab.results import Cells
 SERVER, CLIENT, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
 PORT = 8000
 LIMIT = 10  # seconds that each limit is set to
-READY = 120  # seconds that a client may take until it reads its first piece
+READING = 120  # seconds that a client may take until it reads its first piece
 WATCHED = 1200  # seconds for which each generator is watched
 
 HEARTBEATS = "every=1&size=2"  # a heartbeat a second, of two bytes
@@ -71,53 +72,18 @@ KEEPALIVE = (
     f"setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, {LIMIT // 2})",
 )
 
-NGINX = """
-worker_processes 1;
-pid {folder}/nginx.pid;
-events {{}}
-http {{
-  access_log off;
-  server {{
-    listen 10.0.0.1:8000;
-    location / {{
-      proxy_pass http://127.0.0.1:8000;
-      proxy_http_version 1.1;
-      proxy_buffering off;
-    }}
-  }}
-}}
-"""
-
-HAPROXY = """
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 30m
-  timeout server 30m
-listen app
-  bind 10.0.0.1:8000 tcp-ut {limit}s
-  option http-no-delay
-  server flask 127.0.0.1:8000
-"""
+NGINX = Proxy("nginx", "nginx", upstream_settings="proxy_http_version 1.1; proxy_buffering off;")
+HAPROXY = Proxy(
+    "HAProxy",
+    "HAProxy",
+    settings=f"tcp-ut {LIMIT}s",
+    upstream_settings="option http-no-delay\n timeout client 30m\n timeout server 30m",
+)
 
 
-class Proxy(NamedTuple):
-    """A proxy in front of gunicorn.
-
-    :param program: its program.
-    :param configuration: what it is started with; what stands in braces is filled in.
-    """
-
-    program: proxies.Program
-    configuration: str
-
-
-nginx = Proxy(proxies.nginx, NGINX)
-haproxy = Proxy(proxies.haproxy, HAPROXY)
-
-
-class Case(NamedTuple):
-    """Something that may bound a stream whose client is lost.
+@dataclass(frozen=True)
+class Loss:
+    """A client that is lost, and what may bound its stream.
 
     :param bounds: what the guide calls it.
     :param stream: the query of the stream.
@@ -135,23 +101,23 @@ class Case(NamedTuple):
     lost: bool = True
 
 
-CASES = [
-    Case("nothing"),
-    Case("a lifetime", f"{HEARTBEATS}&lifetime={LIMIT}"),
-    Case("TCP_USER_TIMEOUT", options=(USER_TIMEOUT,)),
-    Case("TCP keepalive", options=KEEPALIVE),
-    Case("TCP keepalive, a heartbeat every 30 s", "every=30&size=2", options=KEEPALIVE),
-    Case("TCP_USER_TIMEOUT, a heartbeat every 30 s", "every=30&size=2", options=(USER_TIMEOUT,)),
-    Case("tcp_retries2 = 8", retries=8),
-    Case("tcp_retries2 = 5", retries=5),
-    Case("busy: nothing", PIECES),
-    Case("busy: a lifetime", f"{PIECES}&lifetime={LIMIT}"),
-    Case("busy: TCP_USER_TIMEOUT", PIECES, options=(USER_TIMEOUT,)),
-    Case("nothing is lost, nobody reads: TCP_USER_TIMEOUT", PIECES, (USER_TIMEOUT,), lost=False),
-    Case("behind nginx: TCP_USER_TIMEOUT on gunicorn", options=(USER_TIMEOUT,), proxy=nginx),
-    Case("behind nginx: a lifetime", f"{HEARTBEATS}&lifetime={LIMIT}", proxy=nginx),
-    Case("behind nginx: tcp_retries2 = 5", retries=5, proxy=nginx),
-    Case("behind HAProxy: tcp-ut", proxy=haproxy),
+LOSSES = [
+    Loss("nothing"),
+    Loss("a lifetime", f"{HEARTBEATS}&lifetime={LIMIT}"),
+    Loss("TCP_USER_TIMEOUT", options=(USER_TIMEOUT,)),
+    Loss("TCP keepalive", options=KEEPALIVE),
+    Loss("TCP keepalive, a heartbeat every 30 s", "every=30&size=2", options=KEEPALIVE),
+    Loss("TCP_USER_TIMEOUT, a heartbeat every 30 s", "every=30&size=2", options=(USER_TIMEOUT,)),
+    Loss("tcp_retries2 = 8", retries=8),
+    Loss("tcp_retries2 = 5", retries=5),
+    Loss("busy: nothing", PIECES),
+    Loss("busy: a lifetime", f"{PIECES}&lifetime={LIMIT}"),
+    Loss("busy: TCP_USER_TIMEOUT", PIECES, options=(USER_TIMEOUT,)),
+    Loss("nothing is lost, nobody reads: TCP_USER_TIMEOUT", PIECES, (USER_TIMEOUT,), lost=False),
+    Loss("behind nginx: TCP_USER_TIMEOUT on gunicorn", options=(USER_TIMEOUT,), proxy=NGINX),
+    Loss("behind nginx: a lifetime", f"{HEARTBEATS}&lifetime={LIMIT}", proxy=NGINX),
+    Loss("behind nginx: tcp_retries2 = 5", retries=5, proxy=NGINX),
+    Loss("behind HAProxy: tcp-ut", proxy=HAPROXY),
 ]
 
 #: One link between the two namespaces. The server need not ask where the client is, as it need
@@ -164,71 +130,8 @@ ip link set server up
 ip neighbour replace {CLIENT} lladdr {CLIENT_MAC} dev server nud permanent
 """
 
-GUNICORN = (
-    "-m gunicorn docs.measurements.behaviour.lost_network:app -b {address} -c {file} "
-    "--no-control-socket --threads 4"
-)
-
-#: What the client does: ask until a stream answers, read a piece, and stay.
-READER = """
-import socket, sys, time
-for _ in range(int(sys.argv[2]) * 10):
-    time.sleep(0.1)
-    try:
-        connection = socket.create_connection(("10.0.0.1", 8000), 60)
-    except OSError:
-        continue
-    connection.sendall(f"GET {sys.argv[1]} HTTP/1.1\\r\\nHost: app\\r\\n\\r\\n".encode())
-    file = connection.makefile("rb")
-    if b" 200 " not in file.readline():
-        continue
-    while file.readline().strip():
-        pass
-    file.readline()
-    print("read", flush=True)
-    sys.stdin.read()
-    break
-"""
-
-
-class Programs:
-    """The programs of a case, in two network namespaces, until the block ends."""
-
-    def __init__(self) -> None:
-        self.ending = ExitStack()
-
-    def start(self, *command: str, events: str = os.devnull) -> subprocess.Popen[str]:
-        """Start a program.
-
-        :param events: where the measured app writes, if the program serves it.
-        """
-        process = subprocess.Popen(
-            command,
-            env=os.environ | {"STREAM_EVENTS": events, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        self.ending.callback(end, process)
-        return process
-
-    def namespace(self) -> list[str]:
-        """Make a network namespace, and return what runs a command in it.
-
-        :raises NotStartedError: when this may not be done here.
-        """
-        if not shutil.which("unshare"):
-            raise NotStartedError("unshare is not installed")
-        process = self.start("unshare", "--net", "sleep", "infinity")
-        theirs, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
-        until = time.monotonic() + READY
-        while process.poll() is None and time.monotonic() < until:
-            if theirs.readlink() != own.readlink():
-                return ["nsenter", f"--net={theirs}"]
-            time.sleep(0.01)
-        raise NotStartedError("no network namespace may be made here, which takes root")
+#: The client tries until a stream answers, and reads what its pipe has room for.
+READER = f"curl -sfN --retry {READING} --retry-delay 1 --retry-all-errors http://{SERVER}:{PORT}"
 
 
 def run(inside: list[str], commands: str) -> None:
@@ -237,81 +140,111 @@ def run(inside: list[str], commands: str) -> None:
         subprocess.run([*inside, *shlex.split(command)], check=True)
 
 
-@contextmanager
-def client_of(case: Case, events: Events, folder: Path, request: str) -> Iterator[list[str]]:
-    """Run the server of a case and a client that has read a first piece, until the block ends.
+class Namespaces:
+    """Programs in network namespaces, which end with the block.
 
-    :param case: which one.
+    :param events: where the measured app writes.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.ending = ExitStack()
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a program."""
+        process = subprocess.Popen(
+            command,
+            env=os.environ | {"STREAM_EVENTS": str(self.events.file), "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.ending.callback(end, process)
+        return process
+
+    def make(self) -> list[str]:
+        """Make a network namespace, and return what runs a command in it.
+
+        :raises NotStartedError: when this may not be done here.
+        """
+        if not shutil.which("unshare"):
+            raise NotStartedError("unshare is not installed")
+        process = self.start("unshare", "--net", "sleep", "infinity")
+        theirs, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
+        until = time.monotonic() + READING
+        while process.poll() is None and time.monotonic() < until:
+            if theirs.readlink() != own.readlink():
+                return ["nsenter", f"--net={theirs}"]
+            time.sleep(0.01)
+        raise NotStartedError("no network namespace may be made here, which takes root")
+
+
+@contextmanager
+def client_of(loss: Loss, events: Events, folder: Path, request: str) -> Iterator[list[str]]:
+    """Run a server and a client that has read a first piece, until the block ends.
+
+    :param loss: which one.
     :param events: where the app writes.
     :param folder: where the configurations go.
     :param request: the id of the client's request.
     :returns: what runs a command in the client's namespace.
     :raises NotStartedError: when they do not start.
     """
-    programs = Programs()
-    with programs.ending:
-        server, client = programs.namespace(), programs.namespace()
-        neighbour = client[1].split("/")[2]
-        run(server, LINK.format(pid=neighbour))
+    namespaces = Namespaces(events)
+    with namespaces.ending:
+        server, client = namespaces.make(), namespaces.make()
+        run(server, LINK.format(pid=client[1].split("/")[2]))
         run(client, f"ip address add {CLIENT}/24 dev client\nip link set client up")
-        if case.retries:
-            run(server, f"sh -c 'echo {case.retries} > /proc/sys/net/ipv4/tcp_retries2'")
-        lines = [f"        listener.sock.{call}" for call in case.options] or ["        pass"]
-        Path(folder, "options.py").write_text(OPTIONS.format(options="\n".join(lines)), "utf-8")
-        address = f"{'127.0.0.1' if case.proxy else SERVER}:{PORT}"
-        gunicorn = GUNICORN.format(address=address, file=folder / "options.py")
-        programs.start(*server, sys.executable, *gunicorn.split(), events=str(events.file))
-        if case.proxy:
-            file = folder / "proxy"
-            file.write_text(case.proxy.configuration.format(folder=folder, limit=LIMIT), "utf-8")
-            program = case.proxy.program
-            name, *arguments = shlex.split(program.command.format(folder=folder, file=file))
-            programs.start(*server, proxies.find(name, program), *arguments)
-        path = f"/pieces?{case.stream}&id={request}"
-        reader = programs.start(*client, sys.executable, "-c", READER, path, str(READY))
-        assert reader.stdout
-        if reader.stdout.readline() != "read\n":
-            raise NotStartedError(f"nothing to read within {READY} s")
+        if loss.retries:
+            run(server, f"sh -c 'echo {loss.retries} > /proc/sys/net/ipv4/tcp_retries2'")
+        lines = [f"        listener.sock.{call}" for call in loss.options] or ["        pass"]
+        file = folder / "options.py"
+        file.write_text(OPTIONS.format(options="\n".join(lines)), "utf-8")
+        address = f"{'127.0.0.1' if loss.proxy else SERVER}:{PORT}"
+        options = f"-b {address} -c {file} --no-control-socket --threads 4"
+        app = "docs.measurements.behaviour.lost_network:app"
+        namespaces.start(*server, sys.executable, "-m", "gunicorn", app, *options.split())
+        if loss.proxy:
+            command = proxies.configured(loss.proxy, folder, PORT, PORT, address=SERVER)
+            namespaces.start(*server, *command)
+        reader = f"{READER}/pieces?{loss.stream}&id={request}"
+        process = namespaces.start(*client, *reader.split())
+        assert process.stdout
+        if not process.stdout.read(1):
+            raise NotStartedError(f"nothing to read within {READING} s")
         yield client
 
 
-def measure(case: Case) -> Cells:
+def ask(loss: Loss) -> Cells:
     """Take the network from a client, and wait until its generator is closed."""
     request = new_id()
     with event_log() as events, TemporaryDirectory(prefix="network-") as name:
         Path(name).chmod(0o755)
-        with client_of(case, events, Path(name), request) as client:
-            if case.lost:
+        with client_of(loss, events, Path(name), request) as client:
+            if loss.lost:
                 run(client, "ip address flush dev client")
             lost = time.monotonic()
             closed = events.wait(request, "call_on_close", WATCHED)
-        made = [seconds for seconds, event in events.of(request) if event.startswith("made")]
+        made = events.times(request, "made")
+    parts = [f"gunicorn {version('gunicorn')}", f"Linux {platform.release().partition('-')[0]}"]
+    parts += [proxies.PROGRAMS[loss.proxy.program].made_of()] if loss.proxy else []
     return {
         "the generator": "closed" if closed else "runs on",
         "pieces made for nobody": sum(seconds > lost for seconds in made),
         "closed after, seconds": round(closed - lost) if closed else "",
+        "versions": "; ".join(parts),
     }
 
 
-def made_of(case: Case) -> Cells:
-    """Return the versions of what a case is made of."""
-    parts = [f"gunicorn {version('gunicorn')}", f"Linux {platform.release().partition('-')[0]}"]
-    if case.proxy:
-        parts.append(proxies.version_of(case.proxy.program))
-    return {"versions": "; ".join(parts)}
+def names(loss: Loss) -> Cells:
+    """Return what sets a loss apart."""
+    settings = "; ".join(loss.options)
+    return {"bounded by": loss.bounds, "stream": loss.stream, "settings": settings}
 
 
-MEASUREMENT = Measurement(
-    "lost_network",
-    CASES,
-    names=lambda case: {
-        "bounded by": case.bounds,
-        "stream": case.stream,
-        "settings": "; ".join(case.options),
-    },
-    ask=lambda case: measure(case) | made_of(case),
-    at_once=len(CASES),
-)
+MEASUREMENT = Measurement("lost_network", LOSSES, names=names, ask=ask, at_once=len(LOSSES))
 
 
 if __name__ == "__main__":

@@ -34,17 +34,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from docs._system.ports import free_port
 from docs.measurements.behaviour.app import TICKS
 from docs.measurements.behaviour.app import app as measured_app
-from docs.measurements.behaviour.questions import (
-    Answer,
-    Target,
-    answers,
-    arrivals,
-    departures,
-    errors,
-    framings,
-    heads,
-)
-from docs.measurements.behaviour.servers import APP, SERVERS, command
+from docs.measurements.behaviour.questions import Question, answers
+from docs.measurements.behaviour.readers import departures
+from docs.measurements.behaviour.responses import arrivals, errors, framings, heads
+from docs.measurements.behaviour.servers import SERVERS, command
+from docs.measurements.behaviour.target import Answer, Target
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import event_log, running
@@ -55,10 +49,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor
 
-GTHREAD = next(server for server in SERVERS if server.name == "gunicorn gthread")
-SERVER = GTHREAD._replace(
-    command=GTHREAD.command.replace(APP, "docs.measurements.behaviour.middleware:app")
-)
+SERVER = SERVERS["gunicorn gthread"]
 
 #: What Chromium sends.
 BROWSER = "gzip, deflate, br, zstd"
@@ -179,16 +170,8 @@ AROUND = [
 ]
 
 
-def wrapped(name: str) -> WSGIApplication:
-    """Return the measured app with something around it.
-
-    :param name: of one of :data:`AROUND`.
-    """
-    return next(around for around in AROUND if around.name == name).wrap(measured_app)
-
-
-app = wrapped(os.environ.get("STREAM_MIDDLEWARE", "nothing"))
-
+AROUND_APP = os.environ.get("STREAM_MIDDLEWARE", "nothing")
+app = next(around for around in AROUND if around.name == AROUND_APP).wrap(measured_app)
 
 #: What undoes a compression as its bytes arrive; gzip is undone by :class:`Answer`.
 DECODERS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {
@@ -233,15 +216,8 @@ def closings(target: Target) -> Cells:
     return {"call_on_close after an error": "yes" if closed else "no"}
 
 
-QUESTIONS: list[Callable[[Target], Cells]] = [
-    arrivals,
-    framings,
-    bodies,
-    errors,
-    closings,
-    departures,
-    heads,
-    verdicts,
+QUESTIONS: list[Question] = [
+    *(arrivals, framings, bodies, errors, closings, departures, heads, verdicts),
 ]
 
 
@@ -253,11 +229,11 @@ def serve(around: Around) -> Iterator[Target]:
     """
     with event_log() as events, TemporaryDirectory(prefix="middleware-") as folder:
         port = free_port()
-        start = command(SERVER, port, Path(folder))
+        start = command(SERVER, port, Path(folder), app=f"{__spec__.name}:app")
         settings = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
         with running(start, port, events, settings=settings) as process:
             accept = f"Accept-Encoding: {around.accept}\r\n" if around.accept else ""
-            yield DecodedTarget(port, events, [process.pid], accept)
+            yield DecodedTarget(port, events, [process], headers=accept)
 
 
 def ask(around: Around) -> Cells:

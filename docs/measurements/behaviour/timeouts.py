@@ -2,36 +2,40 @@
 
 ``nox -s measure -- timeouts`` writes ``results/recorded/timeouts.csv``;
 with names of servers and proxies it measures only those, and keeps the other rows.
+The limits are in ``servers.toml`` and ``proxies.toml``, each of them a second.
 """
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from dataclasses import dataclass
+from signal import SIGHUP, SIGQUIT, SIGTERM, Signals
 
 from docs.measurements.behaviour import proxies, servers
-from docs.measurements.behaviour.questions import Answer, rest, staying
+from docs.measurements.behaviour.readers import rest, staying
+from docs.measurements.behaviour.target import Answer, Target
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.results import Cells
 
-#: A stream that has two seconds left when the signal comes, one that has nine.
-SHORT, LONG = "/endless?pieces=60", "/endless?pieces=200"
-LONGER = "/endless?pieces=400"  # than the 15 s that Envoy waits by itself
-WHOLE = {SHORT: 60, LONG: 200, LONGER: 400}
-PATIENT = 30  # seconds that a stream may take
+#: A stream that has two seconds left when the signal comes, one that has nine, and one that takes
+#: longer than the 15 s that Envoy waits by itself, with the number of their pieces.
+SHORT, LONG, LONGER = "/endless?pieces=60", "/endless?pieces=200", "/endless?pieces=400"
+PIECES = {SHORT: 60, LONG: 200, LONGER: 400}
+SILENT = "/silent"  # with as many pieces as the long one
+STREAMED = 30  # seconds that a stream may take
 BEFORE_SIGNAL = 1.0  # seconds
+EXITING = 15  # seconds that a server may take to exit
+PAUSE = 5  # seconds for which a reader pauses
 
-#: The seconds that each timeout is set to here, and those for which a reader pauses.
-LIMIT, REST = 1, 5
-PATIENCE = 15  # seconds that a server may take to exit
+#: What a client does that stays connected after it was told that its connection closes.
+STAYING = "other clients stay connected for longer than the limit"
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Interruption:
     """Something that may end a stream.
 
     :param program: the name of a server or a proxy.
@@ -46,149 +50,117 @@ class Case(NamedTuple):
     event: str
     options: str = ""
     path: str = LONG
-    sends: signal.Signals | None = None
+    sends: Signals | None = None
     place: str = "upstream_settings"
 
-
-#: What bounds a graceful shutdown, where a server can be told.
-GRACE = {
-    "gunicorn sync": f"--graceful-timeout {LIMIT}",
-    "gunicorn gthread": f"--graceful-timeout {LIMIT}",
-    "gunicorn gevent": f"--graceful-timeout {LIMIT}",
-    "uWSGI http-socket": f"--worker-reload-mercy {LIMIT}",
-    "uWSGI http": f"--worker-reload-mercy {LIMIT}",
-    "Granian": f"--workers-kill-timeout {LIMIT}",
-    "uvicorn with a2wsgi": f"--timeout-graceful-shutdown {LIMIT}",
-    "hypercorn": f"--graceful-timeout {LIMIT}",
-    "mod_wsgi-express": f"--shutdown-timeout {LIMIT}",
-}
-
-#: The servers that start their workers anew on SIGHUP.
-RELOADS = (
-    "gunicorn sync",
-    "gunicorn gthread",
-    "gunicorn gevent",
-    "uWSGI http-socket",
-    "Granian",
-)
-
-#: What a server says a request, a worker or a connection may take; the stream takes longer.
-REQUEST_LIMITS = {
-    "gunicorn sync": f"--timeout {LIMIT}",
-    "gunicorn gthread": f"--timeout {LIMIT}",
-    "gunicorn gevent": f"--timeout {LIMIT}",
-    "waitress": f"--channel-timeout={LIMIT}",
-    "uWSGI http-socket": f"--harakiri {LIMIT}",
-    "uWSGI http": f"--http-timeout {LIMIT}",
-    "mod_wsgi-express": f"--request-timeout {LIMIT}",
-}
-
-#: What bounds a write to a reader that reads nothing.
-WRITE_LIMITS = {
-    "uWSGI http-socket": f"--socket-timeout {LIMIT}",
-    "uWSGI http": f"--socket-timeout {LIMIT}",
-    "cheroot": f"--timeout {LIMIT}",
-    "mod_wsgi-express": f"--socket-timeout {LIMIT}",
-}
-
-#: What a client does that stays connected after it was told that its connection closes.
-STAYING = "other clients stay connected for longer than the limit"
-
-RESTING = "its reader pauses for longer than the limit"
+    def serve(self) -> AbstractContextManager[Target]:
+        """Run the server or proxy."""
+        if self.program in servers.SERVERS:
+            return servers.serve(servers.SERVERS[self.program], self.options)
+        return proxies.serve(proxies.PROXIES[self.program], more={self.place: self.options})
 
 
-def cases() -> Iterator[Case]:
+def limits(program: str, options: str, place: str = "upstream_settings") -> Iterator[Interruption]:
+    """Yield what takes longer than a limit."""
+    for words, path in [("busy", LONG), ("silent", SILENT)]:
+        yield Interruption(
+            program, f"{words} for longer than the limit", options, path, place=place
+        )
+
+
+def interruptions() -> Iterator[Interruption]:
     """Yield all that is measured."""
-    for server in servers.SERVERS:
-        yield Case(server.name, "SIGTERM", path=SHORT, sends=signal.SIGTERM)
-    for name, options in GRACE.items():
-        yield Case(name, "SIGTERM, short grace", options, sends=signal.SIGTERM)
-    for name in RELOADS:
-        yield Case(name, "SIGHUP", path=SHORT, sends=signal.SIGHUP)
-    for name, options in [*REQUEST_LIMITS.items(), *WRITE_LIMITS.items()]:
-        yield Case(name, "busy for longer than the limit", options)
-        yield Case(name, "silent for longer than the limit", options, "/silent")
-        yield Case(name, RESTING, options, "")
-    yield Case("gunicorn gthread", STAYING, f"--timeout {LIMIT}")
-    for name, options in proxies.TIME_LIMITS.items():
-        yield Case(name, "busy for longer than the limit", options)
-        yield Case(name, "silent for longer than the limit", options, "/silent")
-    for event, path in [("busy", LONG), ("silent", "/silent")]:
-        event = f"{event} for longer than the limit"
-        yield Case("Traefik", event, proxies.TRAEFIK_LIMIT, path, place="process_settings")
+    every = servers.SERVERS.values()
+    for server in every:
+        yield Interruption(server.name, "SIGTERM", path=SHORT, sends=SIGTERM)
+    for server in every:
+        if server.grace:
+            yield Interruption(server.name, "SIGTERM, short grace", server.grace, sends=SIGTERM)
+    for server in every:
+        if server.reloads:
+            yield Interruption(server.name, "SIGHUP", path=SHORT, sends=SIGHUP)
+    for name, limit in [
+        *((server.name, server.request_limit) for server in every if server.request_limit),
+        *((server.name, server.write_limit) for server in every if server.write_limit),
+    ]:
+        yield from limits(name, limit)
+        yield Interruption(name, "its reader pauses for longer than the limit", limit, "")
+    gthread = servers.SERVERS["gunicorn gthread"]
+    yield Interruption(gthread.name, STAYING, gthread.request_limit)
+    for proxy in proxies.PROXIES.values():
+        if proxy.time_limit:
+            yield from limits(proxy.name, proxy.time_limit, proxy.limit_in)
     for name in ("Envoy", "Envoy, timeout: 0s"):
-        yield Case(name, "busy for 20 s", path=LONGER)
-    for sends in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-        yield Case("nginx", f"{sends.name} to the proxy", path=SHORT, sends=sends)
-    for sends in (signal.SIGQUIT, signal.SIGHUP):
-        event = f"{sends.name} to the proxy, short grace"
-        options = f"worker_shutdown_timeout {LIMIT}s;"
-        yield Case("nginx", event, options, sends=sends, place="process_settings")
+        yield Interruption(name, "busy for 20 s", path=LONGER)
+    for sends in (SIGTERM, SIGQUIT, SIGHUP):
+        yield Interruption("nginx", f"{sends.name} to the proxy", path=SHORT, sends=sends)
+    for sends in (SIGQUIT, SIGHUP):
+        event, options = f"{sends.name} to the proxy, short grace", "worker_shutdown_timeout 1s;"
+        yield Interruption("nginx", event, options, sends=sends, place="options")
 
 
-def serve(case: Case) -> AbstractContextManager[servers.Served]:
-    """Run the server or proxy of a case."""
-    for server in servers.SERVERS:
-        if server.name == case.program:
-            return servers.serve(server, case.options)
-    proxy = next(proxy for proxy in proxies.PROXIES if proxy.name == case.program)
-    return proxies.serve(proxy, more={case.place: case.options})
-
-
-def ending(answer: Answer, whole: int) -> str:
+def became(answer: Answer, pieces: int) -> str:
     """Say what became of a stream, in one word.
 
-    :param whole: how many pieces it has.
+    :param pieces: how many it has.
     """
     if answer.ending == "complete":
-        return "finished" if answer.exchange.size >= whole * 1024 else "silent"
+        return "finished" if len(answer.exchange.body) >= pieces * 1024 else "silent"
     return answer.ending
 
 
-def measure(case: Case) -> Cells:
+def paused(target: Target) -> Cells:
+    """Let a reader pause."""
+    ended = rest(target, PAUSE)
+    return {"the stream": "finished" if ended == "every byte" else ended}
+
+
+def interrupted(target: Target, interruption: Interruption) -> Cells:
     """Let something happen to a stream that is under way."""
-    with serve(case) as served, ThreadPoolExecutor() as pool:
-        served.target.patience = PATIENT
-        if not case.path:
-            became = rest(served.target, REST)
-            became = "finished" if became == "every byte" else became
-            return {"versions": served.versions, "the stream": became}
-        stream = pool.submit(served.target.ask, case.path)
-        cells: Cells = {"versions": served.versions}
-        if case.sends:
+    cells: Cells = {}
+    target.answered = STREAMED
+    with ThreadPoolExecutor() as pool:
+        stream = pool.submit(target.ask, interruption.path)
+        if interruption.sends:
             time.sleep(BEFORE_SIGNAL)
-            os.kill(served.process.pid, case.sends)
-            sent = time.monotonic()
-            if case.sends is not signal.SIGHUP:
-                exited = exits(served.process)
-                cells["exit, seconds"] = round(time.monotonic() - sent, 1) if exited else "not"
-        if case.event == STAYING:
+            target.processes[-1].send_signal(interruption.sends)
+            if interruption.sends is not SIGHUP:
+                cells["exit, seconds"] = exits(target.processes[-1])
+        if interruption.event == STAYING:
             time.sleep(BEFORE_SIGNAL)
-            with staying(served.target, "Connection: close\r\n"):
+            with staying(target, "Connection: close\r\n"):
                 stream.result()
         answer = stream.result()
-        return cells | {
-            "the stream": ending(answer, WHOLE.get(case.path, 200)),
-            "after, seconds": round(answer.exchange.seconds, 1),
-        }
+    return cells | {
+        "the stream": became(answer, PIECES.get(interruption.path, 200)),
+        "after, seconds": round(answer.exchange.seconds, 1),
+    }
 
 
-def exits(process: subprocess.Popen[str]) -> bool:
-    """Wait until a process has ended, and tell whether it has."""
+def exits(process: subprocess.Popen[str]) -> float | str:
+    """Wait until a process has ended, and return the seconds, or ``not``."""
+    began = time.monotonic()
     try:
-        process.wait(PATIENCE)
+        process.wait(EXITING)
     except subprocess.TimeoutExpired:
-        return False
-    return True
+        return "not"
+    return round(time.monotonic() - began, 1)
 
 
-def names(case: Case) -> Cells:
-    """Return what sets a case apart."""
-    options = " ".join(case.options.split())
-    return {"program": case.program, "event": case.event, "options": options}
+def ask(interruption: Interruption) -> Cells:
+    """Serve a stream, and interrupt it or its reader."""
+    with interruption.serve() as target:
+        cells = interrupted(target, interruption) if interruption.path else paused(target)
+        return {"versions": target.versions} | cells
 
 
-MEASUREMENT = Measurement("timeouts", list(cases()), names=names, ask=measure)
+def names(interruption: Interruption) -> Cells:
+    """Return what sets an interruption apart."""
+    options = " ".join(interruption.options.split())
+    return {"program": interruption.program, "event": interruption.event, "options": options}
+
+
+MEASUREMENT = Measurement("timeouts", list(interruptions()), names=names, ask=ask)
 
 
 if __name__ == "__main__":

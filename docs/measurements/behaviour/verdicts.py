@@ -13,7 +13,7 @@ from examples.stream_check.report import Report
 from examples.stream_check.request import Options
 
 if TYPE_CHECKING:
-    from docs.measurements.behaviour.questions import Target
+    from docs.measurements.behaviour.target import Target
     from docs.measurements.lab.results import Cells
 
 #: For each category of arrival, the verdicts that agree with it. What comes one piece late comes

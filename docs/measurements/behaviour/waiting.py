@@ -21,16 +21,9 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from docs._system.ports import free_port
-from docs.measurements.behaviour.app import PAUSE
-from docs.measurements.behaviour.questions import (
-    LONGEST_WAIT,
-    SETTLING,
-    Target,
-    connect,
-    pauses,
-    staying,
-    wait_for_next,
-)
+from docs.measurements.behaviour.readers import SETTLING, pauses, staying, wait_for_next
+from docs.measurements.behaviour.servers import read
+from docs.measurements.behaviour.target import LONGEST_WAIT, Target
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, event_log, new_id, running
 from docs.measurements.lab.results import Cells, recorded
@@ -67,40 +60,10 @@ class Settings(NamedTuple):
         return "\n".join([self.command, *self.files.values()])
 
 
-def alternative(name: str, text: str, room: int) -> Settings:
-    """Return settings of gunicorn that are not on the page."""
-    files = {"gunicorn.conf.py": f'bind = "127.0.0.1:8000"\n{dedent(text)}'}
-    return Settings(name, "gunicorn departures:app", files, room)
-
-
 #: What looks as good, and in which some client waits.
 ALTERNATIVES = [
-    alternative(
-        "gunicorn, threads: two processes",
-        'worker_class = "gthread"\nworkers = 2\nthreads = 16\n',
-        32,
-    ),
-    alternative(
-        "gunicorn, threads: one process",
-        'worker_class = "gthread"\nworkers = 1\nthreads = 32\n',
-        32,
-    ),
-    alternative(
-        "gunicorn, threads: without close_aside",
-        """\
-        worker_class = "gthread"
-        workers = 2
-        threads = 16
-        worker_connections = threads
-        keepalive = 0
-        """,
-        32,
-    ),
-    alternative(
-        "gunicorn, gevent: keepalive as it is",
-        'worker_class = "gevent"\nworkers = 1\nworker_connections = 60\n',
-        60,
-    ),
+    Settings(name, "gunicorn departures:app", {"gunicorn.conf.py": row["gunicorn"]}, row["room"])
+    for name, row in read("waiting.toml").items()
 ]
 
 SECTION = re.compile(r"^([^\n]+)\n~~~+\n(.*?)(?=^[^\n]+\n(?:~~~|---)|\Z)", re.MULTILINE | re.DOTALL)
@@ -149,50 +112,26 @@ def serve(settings: Settings) -> Iterator[Target]:
         start = [str(found) if found.exists() else program, *arguments]
         with running(start, port, events, folder=folder) as process:
             time.sleep(SETTLING)  # until its other workers are up as well
-            yield Target(port, events, [process.pid])
-
-
-class Streams:
-    """Streams that are open.
-
-    :param target: the server.
-    :param request: the id of all of them.
-    """
-
-    def __init__(self, target: Target, request: str) -> None:
-        self.target = target
-        self.request = request
-
-    def times(self, event: str) -> list[float]:
-        """Return when an event of one of them took place, on the monotonic clock."""
-        events = self.target.events.of(self.request)
-        return sorted(seconds for seconds, name in events if name.startswith(event))
-
-    def wait(self, event: str, number: int) -> bool:
-        """Wait until an event took place so many times, and tell whether it has."""
-        end = time.monotonic() + LONGEST_WAIT
-        while len(self.times(event)) < number:
-            if time.monotonic() > end:
-                return False
-            time.sleep(PAUSE)
-        return True
+            yield Target(port, events, [process])
 
 
 @contextmanager
-def streaming(target: Target, number: int, pieces: int) -> Iterator[Streams]:
+def streaming(target: Target, number: int, pieces: int) -> Iterator[str]:
     """Open streams whose clients read nothing, and leave when the block ends.
 
     :param number: of the streams.
     :param pieces: that each has, 20 a second.
+    :returns: the id of all of them.
     """
-    streams = Streams(target, new_id())
+    request = new_id()
     with ExitStack() as connections:
         for _ in range(number):
-            path = f"/endless?pieces={pieces}&id={streams.request}"
-            connections.enter_context(connect(target, path))
-        streams.wait("started", number)
-        yield streams
-    streams.wait("call_on_close", number)  # a client that comes now finds them all closed
+            path = f"/endless?pieces={pieces}&id={request}"
+            connections.enter_context(target.connect(path))
+        target.events.wait(request, "started", LONGEST_WAIT, number)
+        yield request
+    # A client that comes now finds them all closed.
+    target.events.wait(request, "call_on_close", LONGEST_WAIT, number)
 
 
 def behind_others(target: Target, headers: str) -> float:
@@ -218,7 +157,7 @@ def over_the_limit(target: Target, room: int) -> float:
     with streaming(target, 1, SHORT) as shortest, streaming(target, room - 1, LONG):
         wait_for_next(target)
         answered = time.monotonic()
-        ended = shortest.times("finished")
+        ended = target.events.times(shortest, "finished")
         return answered - ended[0] if ended else 0.0
 
 
@@ -229,10 +168,10 @@ def behind_slow_readers(target: Target, room: int, headers: str) -> float:
     The first client came before a place was free, the others come when all are, while the
     readers still have to read what is in the buffers.
     """
-    streams, over = Streams(target, new_id()), Event()
-    path = f"/blocks?count={SLOW_BLOCKS}&id={streams.request}"
+    request, over, events = new_id(), Event(), target.events
+    path = f"/blocks?count={SLOW_BLOCKS}&id={request}"
 
-    def read(connection: socket) -> None:
+    def read_slowly(connection: socket) -> None:
         try:
             while connection.recv(64 * 1024):
                 time.sleep(SLOW)
@@ -241,21 +180,21 @@ def behind_slow_readers(target: Target, room: int, headers: str) -> float:
         over.wait()
 
     with ExitStack() as stack:
-        connections = [stack.enter_context(connect(target, path, headers)) for _ in range(room)]
-        streams.wait("started", room)
-        readers = [Thread(target=read, args=[each], daemon=True) for each in connections]
+        connections = [stack.enter_context(target.connect(path, headers)) for _ in range(room)]
+        events.wait(request, "started", LONGEST_WAIT, room)
+        readers = [Thread(target=read_slowly, args=[each], daemon=True) for each in connections]
         stack.callback(over.set)
         for reader in readers:
             reader.start()
         wait_for_next(target, headers)
         answered = time.monotonic()
-        streams.wait("finished", room)
-        waits = [answered - streams.times("finished")[0]]
+        events.wait(request, "finished", LONGEST_WAIT, room)
+        waits = [answered - events.times(request, "finished")[0]]
         waits += [wait_for_next(target, headers) for _ in range(ROUNDS)]
     return max(waits)
 
 
-def measure(settings: Settings) -> Cells:
+def ask(settings: Settings) -> Cells:
     """Ask all of one server."""
     with serve(settings) as target:
         room = settings.room
@@ -286,9 +225,7 @@ def changed() -> list[str]:
     return [each.name for each in copied() if measured.get(each.name) != each.text]
 
 
-MEASUREMENT = Measurement(
-    "waiting", [*copied(), *ALTERNATIVES], names=names, ask=measure, wait=wait
-)
+MEASUREMENT = Measurement("waiting", [*copied(), *ALTERNATIVES], names=names, ask=ask, wait=wait)
 
 
 if __name__ == "__main__":

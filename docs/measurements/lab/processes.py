@@ -40,23 +40,25 @@ class Events:
 
         :param request: the ``?id=`` of the request.
         """
-        events = []
-        for line in self.file.read_text("utf-8").splitlines():
-            seconds, owner, event = line.split(" ", 2)
-            if owner == request:
-                events.append((float(seconds), event))
-        return events
+        lines = [line.split(" ", 2) for line in self.file.read_text("utf-8").splitlines()]
+        return [(float(seconds), event) for seconds, owner, event in lines if owner == request]
 
-    def wait(self, request: str, event: str, timeout: float) -> float | None:
-        """Wait for an event of a request and return its time, or nothing if it does not come."""
+    def times(self, request: str, event: str) -> list[float]:
+        """Return when an event of a request took place, each time, in order."""
+        return sorted(seconds for seconds, name in self.of(request) if name.startswith(event))
+
+    def wait(self, request: str, event: str, timeout: float, number: int = 1) -> float | None:
+        """Wait for an event of a request and return its time, or nothing if it does not come.
+
+        :param timeout: the seconds to wait.
+        :param number: how often it has to take place.
+        """
         end = time.monotonic() + timeout
-        while True:
-            for seconds, found in self.of(request):
-                if found.startswith(event):
-                    return seconds
+        while len(times := self.times(request, event)) < number:
             if time.monotonic() > end:
                 return None
             time.sleep(0.02)
+        return times[number - 1]
 
 
 @contextmanager
@@ -77,13 +79,11 @@ def new_id() -> str:
 
 def end(process: subprocess.Popen[str]) -> None:
     """End a program that was started here, and all that it started."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):
+    for ending in (signal.SIGTERM, signal.SIGKILL):  # the second for workers that outlive it
         with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, ending)
         with suppress(subprocess.TimeoutExpired):  # then the next signal is stronger
             process.wait(ENDING)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
 
 
 def wait_until_ready(port: int, process: subprocess.Popen[str], path: str, status: int) -> None:

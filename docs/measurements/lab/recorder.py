@@ -118,21 +118,38 @@ class Exchange:
     :param ending: how it ended.
     :param head: the seconds after which all of the head had come.
     :param parts: what each ``recv`` brought of the body.
-    :param size: the length of the body, in bytes.
     :param seconds: how long the exchange took.
     """
 
-    response: Response
+    response: Response = field(default_factory=Response)
     ending: Ending = "no answer"
     head: float = 0
     parts: list[Arrival] = field(default_factory=list)
-    size: int = 0
     seconds: float = 0
 
     @property
     def body(self) -> bytes:
         """The body."""
         return b"".join(part.data for part in self.parts)
+
+    def take(self, arrival: Arrival) -> None:
+        """Add what arrived.
+
+        :raises MalformedResponse: when it is no HTTP.
+        """
+        begun = self.response.framing
+        data = b"".join(part.data for part in self.response.feed(arrival.data))
+        if self.response.framing and not begun:
+            self.head = arrival.seconds
+        if data:
+            self.parts.append(Arrival(arrival.seconds, data))
+
+    def end(self, otherwise: Ending) -> None:
+        """Set how it ended: completely, without an answer, or otherwise."""
+        if self.response.complete:
+            self.ending = "complete"
+        else:
+            self.ending = otherwise if self.response.framing else "no answer"
 
 
 def ask(
@@ -150,39 +167,17 @@ def ask(
     try:
         with closing(receive(port, path, method, timeout, version, headers)) as arrivals:
             for arrival in arrivals:
-                take(arrival, exchange)
+                exchange.take(arrival)
         exchange.response.end()
-        ended(exchange, "cut")
+        exchange.end("cut")
     except TimeoutError:
-        ended(exchange, "no end")
+        exchange.end("no end")
     except ConnectionError:
-        ended(exchange, "reset")
+        exchange.end("reset")
     except MalformedResponse:
         exchange.ending = "malformed"
     exchange.seconds = time.monotonic() - began
     return exchange
-
-
-def take(arrival: Arrival, exchange: Exchange) -> None:
-    """Add what arrived to an exchange.
-
-    :raises MalformedResponse: when it is no HTTP.
-    """
-    begun = exchange.response.framing
-    data = b"".join(part.data for part in exchange.response.feed(arrival.data))
-    if exchange.response.framing and not begun:
-        exchange.head = arrival.seconds
-    if data:
-        exchange.parts.append(Arrival(arrival.seconds, data))
-        exchange.size += len(data)
-
-
-def ended(exchange: Exchange, otherwise: Ending) -> None:
-    """Set how an exchange ended: completely, without an answer, or otherwise."""
-    if exchange.response.complete:
-        exchange.ending = "complete"
-    else:
-        exchange.ending = otherwise if exchange.response.framing else "no answer"
 
 
 def first_byte(port: int, path: str, timeout: float = 600) -> float:
@@ -190,10 +185,8 @@ def first_byte(port: int, path: str, timeout: float = 600) -> float:
 
     :raises TimeoutError: when nothing came for that many seconds.
     """
-    exchange = Exchange(Response())
+    exchange = Exchange()
     with closing(receive(port, path, timeout=timeout)) as arrivals:
-        for arrival in arrivals:
-            take(arrival, exchange)
-            if exchange.parts:
-                break
+        while not exchange.parts:
+            exchange.take(next(arrivals))
     return exchange.parts[0].seconds
