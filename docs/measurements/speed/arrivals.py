@@ -51,8 +51,8 @@ def arrival_rows() -> Iterator[Cells]:
     with gunicorn("docs.measurements.speed.arrivals:app") as served:
         for run, view in product(range(1, RUNS + 1), VIEWS):
             answer = ask(served.port, f"/{view}")
-            if answer.ending != "complete" or answer.size != PIECES * len(PIECE):
-                raise ValueError(f"{view}: {answer.size} bytes came, {answer.ending}")
+            if answer.ending != "complete" or len(answer.body) != PIECES * len(PIECE):
+                raise ValueError(f"{view}: {len(answer.body)} bytes came, {answer.ending}")
             so_far = 0
             for chunk, (seconds, data) in enumerate(answer.parts, 1):
                 so_far += len(data)
