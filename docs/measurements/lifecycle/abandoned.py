@@ -102,40 +102,27 @@ VARIANTS = [
 # The app
 
 
-class Aftermath:
-    """What became of the stream, and of the requests that came later on its thread."""
-
-    def __init__(self) -> None:
-        self.thread: threading.Thread | None = None  # that served the stream
-        self.closed = "never"
-        self.generator = "never closed"
-        self.call_on_close = "no"
-        self.error = ""
-        #: What each later request found in ``g``, and those that were torn down.
-        self.found: list[str | None] = []
-        self.torn_down: set[str] = set()
-
-    def where(self) -> str:
-        """Tell whether this is the thread that served the stream."""
-        same = threading.current_thread() is self.thread
-        return "on the same thread" if same else "on another thread"
-
-    def note_close(self) -> None:
-        """Note that the server closed the stream."""
-        self.closed = self.where()
-
-    def note_call_on_close(self) -> None:
-        """Note that ``call_on_close`` ran."""
-        self.call_on_close = "yes"
-
-    def note_unraisable(self, unraisable: Any) -> None:
-        """Note what was raised, and ignored, where the stream was collected."""
-        self.error = type(unraisable.exc_value).__name__
-
-
 app = Flask(__name__)
 variant = VARIANTS[int(os.environ.get(ABANDONED, "0"))]
-aftermath = Aftermath()
+
+#: What came of the stream, as cells of a row.
+came_of_it = {
+    "closed": "never",  # where the server called close()
+    "generator": "never closed",  # how it ended
+    "call_on_close": "no",  # whether that ran
+    "error": "",  # what was raised, and ignored, where the stream was collected
+}
+
+#: The thread of the stream, what each later request found in ``g``, and which were torn down.
+served_on: set[threading.Thread] = set()
+found: list[str | None] = []
+torn_down: set[str] = set()
+
+
+def where() -> str:
+    """Tell whether this is the thread that served the stream."""
+    same = threading.current_thread() in served_on
+    return "on the same thread" if same else "on another thread"
 
 
 def generate() -> Iterator[str]:
@@ -144,9 +131,9 @@ def generate() -> Iterator[str]:
         for number in range(PIECES):
             yield f"piece {number}\n"
             time.sleep(PAUSE)
-        aftermath.generator = "read to its end"
+        came_of_it["generator"] = "read to its end"
     except GeneratorExit:
-        aftermath.generator = f"closed {aftermath.where()}"
+        came_of_it["generator"] = f"closed {where()}"
         raise
 
 
@@ -156,7 +143,7 @@ def stream() -> Response:
     gc.disable()  # the stream is collected where the variant says, and nowhere else
     g.owner = "the stream"
     response = Response(stream_with_context(generate()) if variant.wrapped else generate())
-    response.call_on_close(aftermath.note_call_on_close)
+    response.call_on_close(partial(came_of_it.update, call_on_close="yes"))
     if variant.cycle:
         vars(response)["itself"] = response
     return response
@@ -165,11 +152,18 @@ def stream() -> Response:
 @app.get("/later")
 def later() -> str:
     """Answer a request after the stream, and collect the garbage in it with ``?collect=``."""
-    aftermath.found.append(g.get("owner"))
-    g.owner = f"request {len(aftermath.found)}"
+    found.append(g.get("owner"))
+    g.owner = f"request {len(found)}"
     if "collect" in request.args:
         gc.collect()
     return "200"
+
+
+@app.teardown_appcontext
+def teardown(_: BaseException | None) -> None:
+    """Note which later request is torn down."""
+    if str(g.get("owner")).startswith("request"):
+        torn_down.add(g.owner)
 
 
 @app.get("/collect")
@@ -180,36 +174,17 @@ def collect() -> str:
 
 
 @app.get("/aftermath")
-def tell() -> dict[str, str | int]:
-    """Return what came of the stream, as the cells of a row.
+def aftermath() -> dict[str, str | int]:
+    """Return what came of the stream, and of how many later requests.
 
-    They say where the server called ``close()``, how the generator ended, whether ``call_on_close``
-    ran, what was raised where the stream was collected, the number of later requests, after how
-    many of them ``teardown_appcontext`` did not run, and how many found in ``g`` what another had
-    left.
+    They are those that were sent, those after which ``teardown_appcontext`` did not run, and those
+    that found in ``g`` what another request had left.
     """
-    return {
-        "closed": aftermath.closed,
-        "generator": aftermath.generator,
-        "call_on_close": aftermath.call_on_close,
-        "error": aftermath.error,
-        "later": len(aftermath.found),
-        "not_torn_down": len(aftermath.found) - len(aftermath.torn_down),
-        "found_g": sum(owner is not None for owner in aftermath.found),
+    return came_of_it | {
+        "later": len(found),
+        "not_torn_down": len(found) - len(torn_down),
+        "found_g": sum(owner is not None for owner in found),
     }
-
-
-@app.get("/ping")
-def ping() -> str:
-    """Answer at once, which tells that the server is ready."""
-    return "pong"
-
-
-@app.teardown_appcontext
-def teardown(_: BaseException | None) -> None:
-    """Note which later request is torn down."""
-    if str(g.get("owner")).startswith("request"):
-        aftermath.torn_down.add(g.owner)
 
 
 def noted(app: WSGI) -> WSGI:
@@ -219,14 +194,19 @@ def noted(app: WSGI) -> WSGI:
         chunks = app(environ, start_response)
         if environ["PATH_INFO"] != "/stream":
             return chunks
-        aftermath.thread = threading.current_thread()
-        return ClosingIterator(chunks, [aftermath.note_close])
+        served_on.add(threading.current_thread())
+        return ClosingIterator(chunks, [lambda: came_of_it.update(closed=where())])
 
     return middleware
 
 
+def note_unraisable(unraisable: Any) -> None:
+    """Note what is raised, and ignored, where the stream is collected."""
+    came_of_it["error"] = type(unraisable.exc_value).__name__
+
+
 if ABANDONED in os.environ:  # only in a server's process
-    sys.unraisablehook = aftermath.note_unraisable
+    sys.unraisablehook = note_unraisable
 # As Flask's documentation has it, and so not known to mypy.
 vars(app)["wsgi_app"] = noted(variant.middleware(app.wsgi_app))
 

@@ -98,7 +98,8 @@ def measure_server(server: OneThread, number: int, programs: Path, events: Event
     port = free_port()
     program, *arguments = server.command.format(app=APP, port=port).split()
     command = [str(programs / program), *arguments]
-    with running(command, port, events, settings={ABANDONED: str(number)}):
+    settings = {ABANDONED: str(number)}
+    with running(command, port, events, settings=settings, ready=("/", 404)):
         return measure_leak(port, VARIANTS[number])
 
 
