@@ -156,7 +156,7 @@ def pages(theme: Theme) -> Axes:
             float(row["milliseconds"]),
             "streamed" if number < 2 else "buffered",
         )
-        for number, row in enumerate(recorded("pages"))
+        for number, row in enumerate(recorded("long_pages"))
     ]
     return bars(theme, "Milliseconds for a page of 20,000 rows", groups)
 

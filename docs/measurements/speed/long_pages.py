@@ -1,7 +1,7 @@
 """Measure the ways to send a long page from a template.
 
-``nox -s measure -- pages`` measures it again and writes ``results/recorded/pages.csv``. It is also
-the module that is served: the example, which is the first way, and the other ways beside it.
+``nox -s measure -- long_pages`` measures it again and writes ``results/recorded/long_pages.csv``.
+It is also the module that is served: the example, which is the first way, and the other ways.
 """
 
 import os
@@ -100,7 +100,7 @@ if PAGES in os.environ:
 
 def page_rows() -> Iterator[Cells]:
     """Measure all ways, and yield the rows."""
-    served_here = "docs.measurements.speed.pages:app"
+    served_here = "docs.measurements.speed.long_pages:app"
     with sqlite_database(ROWS), gunicorn(served_here, settings={PAGES: "read"}) as served:
         found = in_turn({path: (served.port, path) for path in WAYS}, RUNS)
     for path, taken in found.items():
@@ -117,4 +117,4 @@ def page_rows() -> Iterator[Cells]:
 
 
 if __name__ == "__main__":
-    record("pages", page_rows())
+    record("long_pages", page_rows())
