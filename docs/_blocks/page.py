@@ -2,11 +2,9 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from http.client import HTTPConnection
@@ -19,8 +17,9 @@ from unittest import SkipTest
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from docs._system.leftovers import end_program
 from docs._system.packaged import search_path
-from docs._system.ports import free_port, listens
+from docs._system.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,16 +148,7 @@ class Servers:
             self.server = None
         process = self.processes.pop(printed, None)
         if process:
-            with suppress(ProcessLookupError):  # it may have ended by itself
-                os.killpg(process.pid, signal.SIGTERM)  # the reloader of flask run has a child
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-            with suppress(ProcessLookupError):  # what it left behind would hold the port
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            end = time.monotonic() + 5
-            while listens(self.ports[printed]) and time.monotonic() < end:
-                time.sleep(0.01)
+            end_program(process)
 
     def close(self) -> None:
         """End all servers."""

@@ -3,7 +3,7 @@
 import re
 import signal
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sybil.integration.pytest import SybilItem
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
 from docs._blocks.proof import Place, Reading, literal_blocks, unproved
+from docs._system.leftovers import leaving_nothing
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 PLACE, REASON = "place", "reason"
@@ -109,6 +110,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin the proof, in the process that sees all reports."""
     # A shell lets what it runs in the background ignore CTRL+C, and so would all servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A run that is terminated ends as after CTRL+C: each page closes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        leaving = ExitStack()
+        leaving.enter_context(leaving_nothing())
+        config.add_cleanup(leaving.close)
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.pluginmanager.register(EveryBlockRan(config))
 

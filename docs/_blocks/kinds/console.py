@@ -4,11 +4,9 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
@@ -18,6 +16,7 @@ from sybil import Example
 
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ADDRESS, ROOT, LeftOut, Page, page_of, routes
+from docs._system.leftovers import end_program
 from docs._system.ports import listens
 
 TIMEOUT = 60  # seconds that a command may take
@@ -249,12 +248,11 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     try:
         output, _ = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        end_program(process)
         output, _ = process.communicate()
         return f"{as_shown(output, page)}\ndid not end within {TIMEOUT} seconds\n", 124
     finally:
-        with suppress(ProcessLookupError):  # what the command left in the background
-            os.killpg(process.pid, signal.SIGKILL)
+        end_program(process)  # what the command left in the background
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode  # as a shell
     return as_shown(output, page), code
 
