@@ -6,7 +6,6 @@ from itertools import product
 from typing import NamedTuple
 
 from docs.measurements.lab.results import recorded
-from docs.measurements.publish.words import shown
 
 #: What a row was recorded on.
 PROVENANCE = ("flask", "werkzeug", "python", "date")
@@ -137,15 +136,16 @@ def order_table(scenario: str, columns: dict[str, Settings]) -> list[list[str]]:
 # What is open when the stream starts
 
 
-def open_table(columns: dict[str, Settings]) -> list[list[str]]:
-    """Return what is open when the stream starts, likewise."""
-    lines = [["Opened by, closed by", *columns]]
+def open_states() -> list[list[str]]:
+    """Return the state of each resource when the stream starts, a column for each settings."""
+    columns = agreeing()
+    lines = [["Opened by, closed by", *map(str, columns)]]
     for resource in different("resource", "lifecycle_resources"):
         states = [
             recorded_resource(resource, flask=flasks[0], wrapped=wrapped)[0]
-            for wrapped, flasks in columns.values()
+            for wrapped, flasks in columns
         ]
-        lines.append([shown("resource", resource), *(shown("at_first", each) for each in states)])
+        lines.append([resource, *states])
     return lines
 
 
@@ -194,6 +194,5 @@ def tables() -> dict[str, list[list[str]]]:
     return {
         **{f"lifecycle_{each}": order_table(each, columns) for each in different("scenario")},
         "lifecycle_orders": order_table("complete", wrapped),
-        "lifecycle_open": open_table(columns),
         "lifecycle_leak_table": list(leak_table()),
     }

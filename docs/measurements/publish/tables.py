@@ -1,4 +1,4 @@
-"""Make the tables that pages show from the recorded results: most of them as ``tables.toml`` says.
+"""Make the tables that pages show: ``tables.toml`` has their columns, ``words.toml`` their words.
 
 ``nox -s measure -- tables`` makes them all again, without measuring.
 """
@@ -7,17 +7,77 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from docs.measurements.lab.results import SHOWN, recorded, write, written
 from docs.measurements.publish import arrivals, clients, lifecycle
-from docs.measurements.publish.words import shown
 
 Row = Mapping[str, str]
 
 
+def declared(name: str) -> dict[str, Any]:
+    """Return what a file in this folder declares."""
+    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def is_one_of(text: str, patterns: list[str]) -> bool:
+    """Tell whether a text matches one of some patterns."""
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+class Wording(NamedTuple):
+    """How the values of some columns are shown. ``words.toml`` explains each name."""
+
+    columns: list[str]
+    words: Mapping[str, str] = {}
+    form: str = "{}"
+    number: str = ""
+    factor: float = 1
+    good_below: float | None = None
+
+    def shown(self, value: str) -> str:
+        """Return what a page shows of a value.
+
+        :raises KeyError: when it has no words.
+        """
+        for pattern, words in self.words.items():
+            if fnmatchcase(value, pattern):
+                return words
+        if self.words:
+            raise KeyError(value)
+        if not value:
+            return ""
+        text = self.form.format(value)
+        if self.number:
+            text = self.number.format(float(value) * self.factor)
+        if self.good_below is not None:
+            text = f":{'good' if float(value) < self.good_below else 'bad'}:`{text}`"
+        return text
+
+
+WORDINGS = [Wording(**table) for table in declared("words.toml").values()]
+
+
+def shown(column: str, value: str) -> str:
+    """Return what a page shows of a value that was recorded in a column.
+
+    :raises KeyError: when the column has words, and the value has none.
+    """
+    for wording in WORDINGS:
+        if is_one_of(column, wording.columns):
+            return wording.shown(value)
+    return value
+
+
+def shown_of(row: Row, column: str) -> str:
+    """Return what a page shows of a column of a row, which may not have been measured."""
+    if row.get("not measured") and not row[column]:
+        return "not measured"
+    return shown(column, row[column])
+
+
 class Table(NamedTuple):
-    """A table of a page. The file explains each name."""
+    """A table of a page. ``tables.toml`` explains each name."""
 
     record: str
     columns: list[list[str]]
@@ -66,22 +126,18 @@ class Table(NamedTuple):
         return cells.pop() if cells else ""
 
 
-def shown_of(row: Row, column: str) -> str:
-    """Return what a page shows of a column of a row, which may not have been measured."""
-    if row.get("not measured") and not row[column]:
-        return "not measured"
-    return shown(column, row[column])
+TABLES = {name: Table(**table) for name, table in declared("tables.toml").items()}
 
 
-def is_one_of(text: str, patterns: list[str]) -> bool:
-    """Tell whether a text matches one of some patterns."""
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+def worded(lines: list[list[str]], first: str, others: str) -> list[list[str]]:
+    """Return lines of recorded values as a page shows them, the headings as they are.
 
-
-TABLES = {
-    name: Table(**table)
-    for name, table in tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")).items()
-}
+    :param first: the recorded column that the first cell of each line comes from.
+    :param others: the one that its other cells come from.
+    """
+    headings, *rest = lines
+    cells = ([shown(first, name), *(shown(others, each) for each in line)] for name, *line in rest)
+    return [headings, *cells]
 
 
 def derived() -> dict[str, list[list[str]]]:
@@ -89,6 +145,7 @@ def derived() -> dict[str, list[list[str]]]:
     return {
         **{name: list(table.cells()) for name, table in TABLES.items()},
         **lifecycle.tables(),
+        "lifecycle_open": worded(lifecycle.open_states(), "resource", "at_first"),
         "arrivals_table": arrivals.table(),
         "clients_notice": clients.notice(),
     }
