@@ -75,9 +75,12 @@ def clear(folder: Path) -> None:
     rmtree(folder, ignore_errors=True)  # another run may remove it at the same time
 
 
-def clear_abandoned() -> None:
-    """Remove the folders of runs that ended together with their guardian."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+def clear_abandoned(place: Path) -> None:
+    """Remove the folders of runs that ended together with their guardian.
+
+    :param place: where the folders are.
+    """
+    for folder in place.glob(f"{PREFIX}*"):
         if folder.stat().st_uid == os.geteuid():
             descriptor = os.open(folder, os.O_RDONLY)
             with suppress(BlockingIOError):  # its run goes on
@@ -86,9 +89,12 @@ def clear_abandoned() -> None:
             os.close(descriptor)
 
 
-def locked_folder() -> tuple[Path, int]:
-    """Make a folder in which all users may write, and return it with what locks it while open."""
-    folder = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))  # a name that no other run removes
+def locked_folder(place: Path) -> tuple[Path, int]:
+    """Make a folder in which all users may write, and return it with what locks it while open.
+
+    :param place: where to make it.
+    """
+    folder = Path(tempfile.mkdtemp("", f"new-{PREFIX}", place))  # no other run removes this name
     folder.chmod(0o1777)  # as /tmp is, for servers that change their user
     lock = os.open(folder, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -101,8 +107,9 @@ def leaving_nothing() -> Iterator[Path]:
 
     All programs that the block starts are ended, and if this process or its nox is killed as well.
     """
-    clear_abandoned()
-    folder, lock = locked_folder()
+    place = Path(tempfile.gettempdir())
+    clear_abandoned(place)
+    folder, lock = locked_folder(place)
     runs = [os.pidfd_open(os.getpid())]
     if "NOX_CURRENT_SESSION" in os.environ:  # nox leaves pytest running when it is terminated
         runs.append(os.pidfd_open(os.getppid()))
