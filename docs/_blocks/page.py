@@ -181,13 +181,12 @@ class Page:
         #: and why they were.
         self.lost: dict[str, str] = {}
         self.lost_files: dict[str, str] = {}
-        #: The names that the page's functions change in place when a request calls them.
-        self.changed_by_requests: set[str] = set()
         #: Where the blocks stand that ran, as places in the text of the page.
         self.ran: set[int] = set()
         self.environment = dict(os.environ)
         self.directory = Path.cwd()
         self.path = list(sys.path)
+        self.modules = dict(sys.modules)
         module = sys.modules[NAME] = ModuleType(NAME)
         module.__file__ = str(self.folder / f"{NAME}.py")
         namespace["__name__"] = NAME
@@ -255,8 +254,10 @@ class Page:
 
     def restore(self) -> None:
         """Put the process back as it was before the page."""
-        for name in [name for name in sys.modules if self.owns(sys.modules[name])]:
-            del sys.modules[name]
+        for name, module in list(sys.modules.items()):
+            if module is None or self.owns(module):  # None keeps a module from being imported
+                del sys.modules[name]
+        sys.modules |= self.modules
         sys.path[:] = self.path
         os.chdir(self.directory)
         os.environ.clear()

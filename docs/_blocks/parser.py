@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from sybil import Document, Example, Region
 from sybil.parsers.abstract.doctest import DocTestStringParser
@@ -11,14 +10,13 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
+from docs._blocks import left_out
 from docs._blocks.kinds.pycon import prompts
-from docs._blocks.left_out import left_out_by_name
+from docs._blocks.page import LeftOut, page_of
 from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
 Runner = Evaluator | DocTestStringParser
-
-Item = TypeVar("Item")
 
 BLOCKS = DirectiveLexer("code-block")
 INCLUDES = DirectiveLexer("literalinclude")
@@ -56,6 +54,28 @@ def turn(example: Example) -> int:
     return place
 
 
+def or_left_out(evaluator: Evaluator) -> Evaluator:
+    """Make an evaluator that leaves a block out where it needs what another would have left.
+
+    :param evaluator: what runs the block.
+    """
+
+    def evaluate(example: Example) -> str | None:
+        page = page_of(example.namespace)
+        try:
+            if page.left_out:
+                left_out.check_needs(example)
+            result: str | None = evaluator(example)
+        except LeftOut as reason:
+            left_out.lose(example, reason)
+            raise
+        if page.left_out:
+            left_out.keep(example)
+        return result
+
+    return evaluate
+
+
 class BlockParser:
     """A Sybil parser that gives every block of a document its runner, and refuses the others.
 
@@ -85,7 +105,7 @@ class BlockParser:
                     "language": language_of(block),
                 }
                 if region.evaluator:
-                    region.evaluator = left_out_by_name(region.evaluator)
+                    region.evaluator = or_left_out(region.evaluator)
                 if waiting and region.lexemes["language"] == "http":
                     early.append(region)
                 elif waiting and brings_app(region, document):

@@ -72,12 +72,33 @@ def whole_chunks(body: bytes) -> bool:
     return True
 
 
-def compare_wire(example: Example) -> str | None:
-    """Send the request of a block to the page's app and compare the answer, byte for byte.
+def answer_to_page(wire: bytes, *, body_expected: bool) -> str:
+    r"""Return the text that shows an answer on a page, with all its line ends.
 
-    reStructuredText drops the line ends at the end of a block.
-    Those of a chunked body follow from its sizes, so they are held against the sizes.
+    reStructuredText drops the line ends at the end of a block. Those of chunks follow from their
+    sizes, and are not shown. Of another body each is escaped, as ``\r\n``.
+
+    :param body_expected: whether the request was no HEAD.
+    :raises ValueError: when the answer is cut, or its body has not the length that its header says.
     """
+    head, end, body = wire.partition(b"\r\n\r\n")
+    text = to_page(body)
+    shown = text.rstrip("\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    if not end:
+        raise ValueError(f"the answer ends inside its headers:\n{to_page(head)}")
+    if b"transfer-encoding: chunked" in head.lower():
+        if not whole_chunks(body):
+            raise ValueError(f"the body ends inside a chunk:\n{text}")
+    elif length and body_expected and int(length[1]) != len(body):
+        raise ValueError(f"the body has {len(body)} bytes, not {length[1].decode()}:\n{text}")
+    else:
+        shown += r"\r\n" * (len(text) - len(shown))
+    return "\n\n".join(filter(None, [to_page(head), shown]))
+
+
+def compare_wire(example: Example) -> str | None:
+    """Send the request of a block to the page's app and compare the answer, byte for byte."""
     parts = ANSWER.split(example.parsed, maxsplit=1)
     if len(parts) != 2 or "\n\n" not in parts[0]:
         return "an 'http' block is a request, an empty line, and the answer from 'HTTP/1.1' on"
@@ -85,12 +106,7 @@ def compare_wire(example: Example) -> str | None:
     host = ADDRESS.search(request)
     port = page_of(example.namespace).servers.port(int(host[0]) if host else PRINTED_PORT)
     wire = exchange(to_wire(request), port)
-    head, _, body = wire.partition(b"\r\n\r\n")
-    if b"transfer-encoding: chunked" in head.lower():
-        if not whole_chunks(body):
-            return f"the body ends inside a chunk:\n{to_page(body)}"
-        return compare(expected, to_page(wire).rstrip("\n"))
-    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
-    if length and not request.startswith("HEAD") and int(length[1]) != len(body):
-        return f"the body has {len(body)} bytes, not {length[1].decode()}:\n{to_page(body)}"
-    return compare(expected, to_page(wire).rstrip("\n"))
+    try:
+        return compare(expected, answer_to_page(wire, body_expected=request[:5] != "HEAD "))
+    except ValueError as error:
+        return str(error)

@@ -1,11 +1,9 @@
 """Run an ``rst`` block, which shows how to write a page, as a page of its own."""
 
-import sys
-
 from sybil import Document, Example
 from sybil.typing import Parser
 
-from docs._blocks.page import NAME, close_page, open_page
+from docs._blocks.page import close_page, open_page
 from docs._blocks.parser import turn
 
 
@@ -26,12 +24,10 @@ class NestedPage:
             document.add(region)
         if not document.regions:
             return "an 'rst' block shows a page, and this one has no block to run"
-        outer = sys.modules[NAME]
         open_page(document.namespace)
         try:
             for inner in sorted(document.examples(), key=turn):
                 inner.evaluate()
         finally:
             close_page(document.namespace)
-            sys.modules[NAME] = outer
         return None
