@@ -32,25 +32,6 @@ from docs.measurements.lab.recorder import Arrival, Exchange
 from docs.measurements.lab.results import Cells
 
 
-class Http2Answer(Answer):
-    """What a client learned from a response over HTTP/2.
-
-    :param status: of the response, or ``""`` when there was none.
-    """
-
-    status = ""
-
-    def parts(self) -> list[Arrival]:
-        """Return the body as it arrived."""
-        return self.exchange.parts
-
-    @property
-    def ending(self) -> str:
-        """How the response ended; of an error page, its status."""
-        complete = self.exchange.ending == "complete"
-        return self.status if complete and self.status != "200" else self.exchange.ending
-
-
 class Stream:
     """A request over HTTP/2, on a connection of its own. Leave the ``with`` block to close it.
 
@@ -100,27 +81,21 @@ class Stream:
 class Http2Target(Target):
     """A proxy that is asked over HTTP/2."""
 
-    def ask(self, path: str, *_: object, **__: object) -> Http2Answer:
+    def ask(self, path: str, *_: object, **__: object) -> Answer:
         """Send a request whose events can be found, and return what came of it."""
-        answer = Http2Answer(Exchange(), new_id(), time.monotonic(), self.events)
-        with Stream(self.port, with_id(path, answer.request)) as stream:
+        exchange, request, began = Exchange(), new_id(), time.monotonic()
+        with Stream(self.port, with_id(path, request)) as stream:
             for event in stream.events():
-                take(event, answer)
-        return answer
-
-
-def take(event: Event, answer: Http2Answer) -> None:
-    """Add what arrived to an answer."""
-    exchange = answer.exchange
-    if isinstance(event, ResponseReceived):
-        answer.status = dict(event.headers)[b":status"].decode()
-        exchange.ending = "cut"
-    elif isinstance(event, DataReceived) and event.data:
-        exchange.parts.append(Arrival(time.monotonic() - answer.began, event.data))
-    elif isinstance(event, StreamEnded):
-        exchange.ending = "complete"
-    elif isinstance(event, StreamReset):
-        exchange.ending = "reset"
+                if isinstance(event, ResponseReceived):
+                    exchange.response.status = int(dict(event.headers)[b":status"])
+                    exchange.ending = "cut"
+                elif isinstance(event, DataReceived) and event.data:
+                    exchange.parts.append(Arrival(time.monotonic() - began, event.data))
+                elif isinstance(event, StreamEnded):
+                    exchange.ending = "complete"
+                elif isinstance(event, StreamReset):
+                    exchange.ending = "reset"
+        return Answer(exchange, request, began, self.events)
 
 
 def error_midway(target: Http2Target) -> Cells:

@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from flask import Response, request
 
@@ -182,12 +181,11 @@ class Namespaces:
 
 
 @contextmanager
-def client_of(loss: Loss, events: Events, folder: Path, request: str) -> Iterator[list[str]]:
+def client_of(loss: Loss, events: Events, request: str) -> Iterator[list[str]]:
     """Run a server and a client that has read a first piece, until the block ends.
 
     :param loss: which one.
     :param events: where the app writes.
-    :param folder: where the configurations go.
     :param request: the id of the client's request.
     :returns: what runs a command in the client's namespace.
     :raises NotStartedError: when they do not start.
@@ -200,14 +198,14 @@ def client_of(loss: Loss, events: Events, folder: Path, request: str) -> Iterato
         if loss.retries:
             run(server, f"sh -c 'echo {loss.retries} > /proc/sys/net/ipv4/tcp_retries2'")
         lines = [f"        listener.sock.{call}" for call in loss.options] or ["        pass"]
-        file = folder / "options.py"
+        file = events.folder / "options.py"
         file.write_text(OPTIONS.format(options="\n".join(lines)), "utf-8")
         address = f"{'127.0.0.1' if loss.proxy else SERVER}:{PORT}"
         options = f"-b {address} -c {file} --no-control-socket --threads 4"
         app = "docs.measurements.behaviour.lost_network:app"
         namespaces.start(*server, sys.executable, "-m", "gunicorn", app, *options.split())
         if loss.proxy:
-            command = proxies.configured(loss.proxy, folder, PORT, PORT, address=SERVER)
+            command = proxies.configured(loss.proxy, events.folder, PORT, PORT, address=SERVER)
             namespaces.start(*server, *command)
         reader = f"{READER}/pieces?{loss.stream}&id={request}"
         process = namespaces.start(*client, *reader.split())
@@ -220,9 +218,8 @@ def client_of(loss: Loss, events: Events, folder: Path, request: str) -> Iterato
 def ask(loss: Loss) -> Cells:
     """Take the network from a client, and wait until its generator is closed."""
     request = new_id()
-    with event_log() as events, TemporaryDirectory(prefix="network-") as name:
-        Path(name).chmod(0o755)
-        with client_of(loss, events, Path(name), request) as client:
+    with event_log() as events:
+        with client_of(loss, events, request) as client:
             if loss.lost:
                 run(client, "ip address flush dev client")
             lost = time.monotonic()

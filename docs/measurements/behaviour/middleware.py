@@ -12,8 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from wsgiref.types import WSGIApplication
 from wsgiref.validate import validator
@@ -227,9 +225,9 @@ def serve(around: Around) -> Iterator[Target]:
 
     :raises NotStartedError: when the server does not answer.
     """
-    with event_log() as events, TemporaryDirectory(prefix="middleware-") as folder:
-        port = free_port()
-        start = command(SERVER, port, Path(folder), app=f"{__spec__.name}:app")
+    port = free_port()
+    with event_log() as events:
+        start = command(SERVER, port, events.folder, app=f"{__spec__.name}:app")
         settings = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
         with running(start, port, events, settings=settings) as process:
             accept = f"Accept-Encoding: {around.accept}\r\n" if around.accept else ""

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -154,22 +153,19 @@ def serve(
     """
     program = PROGRAMS[proxy.program]
     version = program.made_of()
-    with event_log() as events, TemporaryDirectory(prefix="proxy-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        port, upstream = free_port(), free_port()
-        own_port = http2 and "{http2}" in program.http2_settings
-        listening = free_port() if own_port else port
-        start = configured(
-            proxy, folder, port, upstream, http2=listening if http2 else 0, more=more
-        )
+    port, upstream = free_port(), free_port()
+    listening = free_port() if http2 and "{http2}" in program.http2_settings else port
+    accept = f"Accept-Encoding: {proxy.accept}\r\n" if proxy.accept else ""
+    with event_log() as events:
+        folder = events.folder
+        http2_port = listening if http2 else 0
+        start = configured(proxy, folder, port, upstream, http2=http2_port, more=more)
         behind = command(proxy.server, upstream, folder, options=proxy.server.socket)
-        settings = {"HOME": name, "STREAM_ACCEL": proxy.accel}
+        settings = {"HOME": str(folder), "STREAM_ACCEL": proxy.accel}
         with (
             running(behind, upstream, events, settings=settings) as app,
             running(start, port, events, settings=settings) as process,
         ):
-            accept = f"Accept-Encoding: {proxy.accept}\r\n" if proxy.accept else ""
             yield Target(listening, events, [app, process], version, accept)
 
 

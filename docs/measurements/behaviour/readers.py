@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
-from typing import NamedTuple
 
 from docs.measurements.behaviour.app import BLOCK, MOST_BLOCKS
 from docs.measurements.behaviour.target import ANSWERED, Target, decoder
@@ -21,33 +20,19 @@ STAYING = 10  # clients that keep their connection open after a whole response
 SETTLING = 0.5  # seconds within which a server has answered them
 REST = 35.0  # seconds for which a reader pauses: longer than the limits of 30 s that servers have
 REST_BLOCKS = 640  # blocks that it reads in all, which no buffer has room for
+VIEWS = {"busy": "endless", "silent": "silent"}  # of the streams that a client leaves
 TRIES = 30  # uploads of each size: on some servers it is a race what becomes of one
 UPLOADS = {"100 KB": 100_000, "10 MB": 10 * MEGABYTE}
 
 
-class Leaving(NamedTuple):
-    """How an app learned that its client had left.
+def leave(target: Target, name: str) -> Cells:
+    """Close the connection when a first piece has come, and wait until the app learns of it.
 
-    :param noticed: ``yes``, or ``never``.
-    :param pieces: how many pieces it made after the client had left.
-    :param seconds: how long it took to learn it.
-    :param call_on_close: whether the functions given to ``call_on_close`` ran.
-    :param teardown: whether the teardown functions ran after the stream.
+    :param name: of a view whose stream is left.
     """
-
-    noticed: str
-    pieces: int
-    seconds: float
-    call_on_close: str
-    teardown: str
-
-
-def leave(target: Target, path: str) -> Leaving:
-    """Close the connection when a first piece has come, and wait until the app learns of it."""
-    request = new_id()
-    response = Response()
+    request, response = new_id(), Response()
     with socket.create_connection(("127.0.0.1", target.port), LEAVING) as connection:
-        connection.sendall(target.request(f"{path}?id={request}"))
+        connection.sendall(target.request(f"/{VIEWS[name]}?id={request}"))
         with suppress(TimeoutError):  # a proxy may hold the first piece back
             while data := connection.recv(65536):
                 if response.feed(data):
@@ -55,31 +40,22 @@ def leave(target: Target, path: str) -> Leaving:
     left = time.monotonic()
     closed = target.events.wait(request, "closed", ANSWERED)
     on_close = target.events.wait(request, "call_on_close", 1)
-    made = target.events.times(request, "made")
+    noticed = closed or time.monotonic()
     names = [event.partition(" ")[0] for _, event in target.events.of(request)]
     after = names[names.index("started") :] if "started" in names else []
-    return Leaving(
-        "yes" if closed else "never",
-        sum(seconds > left for seconds in made),
-        (closed or time.monotonic()) - left,
-        "yes" if on_close else "no",
-        "yes" if "teardown" in after else "no",
-    )
+    return {
+        f"client leaves, {name}": "yes" if closed else "never",
+        f"{name}, pieces": sum(at > left for at in target.events.times(request, "made")),
+        f"{name}, seconds": round(noticed - left, 2),
+        "call_on_close": "yes" if on_close else "no",
+        "teardown": "yes" if "teardown" in after else "no",
+    }
 
 
 def departures(target: Target) -> Cells:
     """Ask how soon a stream learns that its client has left."""
-    busy, silent = leave(target, "/endless"), leave(target, "/silent")
-    return {
-        "client leaves, busy": busy.noticed,
-        "busy, pieces": busy.pieces,
-        "busy, seconds": round(busy.seconds, 2),
-        "client leaves, silent": silent.noticed,
-        "silent, pieces": silent.pieces,
-        "silent, seconds": round(silent.seconds, 2),
-        "call_on_close": busy.call_on_close,
-        "teardown": busy.teardown,
-    }
+    busy = leave(target, "busy")
+    return leave(target, "silent") | busy
 
 
 def slow_reader(target: Target) -> Cells:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from docs._system.ports import free_port
@@ -99,12 +98,10 @@ def serve(server: Server, options: str = "") -> Iterator[Target]:
     :param options: further options of its command.
     :raises NotStartedError: when it is not installed, or does not answer.
     """
-    with event_log() as events, TemporaryDirectory(prefix="server-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        port = free_port()
-        start = command(server, port, folder, options=options)
-        made_of = versions(server.programs(), server.names)
+    port = free_port()
+    made_of = versions(server.programs(), server.names)
+    with event_log() as events:
+        start = command(server, port, events.folder, options=options)
         with running(start, port, events) as process:
             yield Target(port, events, [process], made_of)
 

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from math import prod
 from pathlib import Path
 from socket import socket
-from tempfile import TemporaryDirectory
 from textwrap import dedent
 from threading import Event, Thread
 from typing import NamedTuple
@@ -96,15 +95,18 @@ def serve(settings: Settings) -> Iterator[Target]:
 
     :raises NotStartedError: when it is not installed, or does not answer.
     """
-    with event_log() as events, TemporaryDirectory(prefix="waiting-") as name:
-        folder, port = Path(name), free_port()
-        folder.chmod(0o755)
+    with event_log() as events:
+        folder, port = events.folder, free_port()
+
+        def here(text: str) -> str:
+            for name in ("${PWD}", '"$PWD"'):
+                text = text.replace(name, str(folder))
+            return PORT.sub(str(port), text)
+
         for file, text in {**settings.files, "departures.py": APP}.items():
-            (folder / file).write_text(
-                PORT.sub(str(port), text).replace("${PWD}", f"{folder}"), "utf-8"
-            )
+            (folder / file).write_text(here(text), "utf-8")
         (folder / "packages").symlink_to(sysconfig.get_path("purelib"))
-        command = PORT.sub(str(port), settings.command).replace('"$PWD"', name)
+        command = here(settings.command)
         if command.startswith("gunicorn"):
             command += " --no-control-socket"
         program, *arguments = shlex.split(command)

@@ -29,11 +29,12 @@ class NotStartedError(RuntimeError):
 class Events:
     """What the measured app wrote down.
 
-    :param file: where it does.
+    :param folder: where its file is; a program may write there, too.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "events"
 
     def of(self, request: str) -> list[tuple[float, str]]:
         """Return the events of a request, each with its time on the monotonic clock.
@@ -63,13 +64,13 @@ class Events:
 
 @contextmanager
 def event_log() -> Iterator[Events]:
-    """Make the file to which the app of a server writes its events."""
-    with TemporaryDirectory(prefix="events-") as folder:
-        file = Path(folder, "events")
-        file.touch()
-        Path(folder).chmod(0o755)
-        file.chmod(0o666)  # some servers change their user
-        yield Events(file)
+    """Make a folder of its own for a program, and in it the file to which the app writes events."""
+    with TemporaryDirectory(prefix="events-") as name:
+        events = Events(Path(name))
+        events.file.touch()
+        events.folder.chmod(0o755)
+        events.file.chmod(0o666)  # some servers change their user
+        yield events
 
 
 def new_id() -> str:
@@ -95,11 +96,9 @@ def wait_until_ready(port: int, process: subprocess.Popen[str], path: str, statu
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise NotStartedError(f"it ended with exit status {process.returncode}")
-        try:
+        with suppress(OSError):  # it does not listen yet
             if ask(port, path, timeout=5).response.status == status:
                 return
-        except OSError:
-            pass  # not listening yet
         time.sleep(0.05)
     raise NotStartedError(f"no answer after {READY} s")
 
@@ -125,7 +124,7 @@ def running(
     :raises NotStartedError: with the last lines of what it printed, when it does not answer.
     """
     own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
-    log = events.file.with_name(f"log-{port}")
+    log = events.folder / f"log-{port}"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
