@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -25,15 +26,15 @@ from h2.events import (
 
 from docs.measurements.behaviour.proxies import PROXIES, Proxy, serve
 from docs.measurements.behaviour.responses import arrival_of_ticks
-from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Answer, Target, with_id
+from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Target, with_id
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import new_id
-from docs.measurements.lab.recorder import Arrival, Exchange
+from docs.measurements.lab.recorder import Answer, Arrival
 from docs.measurements.lab.results import Cells
 
 
 class Stream:
-    """A request over HTTP/2, on a connection of its own. Leave the ``with`` block to close it.
+    """A request over HTTP/2, on a connection of its own.
 
     :param port: of the proxy.
     :param path: what is requested, in ASCII.
@@ -48,10 +49,8 @@ class Stream:
         self.connection = socket.create_connection(("127.0.0.1", port), ANSWERED)
         self.send()
 
-    def __enter__(self) -> "Stream":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         self.connection.close()
 
     def send(self) -> None:
@@ -83,25 +82,25 @@ class Http2Target(Target):
 
     def ask(self, path: str, *_: object, **__: object) -> Answer:
         """Send a request whose events can be found, and return what came of it."""
-        exchange, request, began = Exchange(), new_id(), time.monotonic()
-        with Stream(self.port, with_id(path, request)) as stream:
+        answer = Answer(request=new_id())
+        with closing(Stream(self.port, with_id(path, answer.request))) as stream:
             for event in stream.events():
                 if isinstance(event, ResponseReceived):
-                    exchange.response.status = int(dict(event.headers)[b":status"])
-                    exchange.ending = "cut"
+                    answer.response.status = int(dict(event.headers)[b":status"])
+                    answer.ended = "cut"
                 elif isinstance(event, DataReceived) and event.data:
-                    exchange.parts.append(Arrival(time.monotonic() - began, event.data))
+                    answer.parts.append(Arrival(time.monotonic() - answer.began, event.data))
                 elif isinstance(event, StreamEnded):
-                    exchange.ending = "complete"
+                    answer.ended = "complete"
                 elif isinstance(event, StreamReset):
-                    exchange.ending = "reset"
-        return Answer(exchange, request, began, self.events)
+                    answer.ended = "reset"
+        return answer
 
 
 def error_midway(target: Http2Target) -> Cells:
     """Ask what a client sees when the generator raises: an error of HTTP/2, or ``silent``."""
     seen = "cut"
-    with Stream(target.port, "/error?after=3") as stream:
+    with closing(Stream(target.port, "/error?after=3")) as stream:
         for event in stream.events():
             if isinstance(event, StreamReset):
                 seen = f"RST_STREAM {ErrorCodes(event.error_code).name}"
@@ -118,7 +117,7 @@ def error_midway(target: Http2Target) -> Cells:
 def departure(target: Http2Target) -> Cells:
     """Reset a stream when its first piece has come, and see whether the app learns of it."""
     request = new_id()
-    with Stream(target.port, f"/endless?id={request}") as stream:
+    with closing(Stream(target.port, f"/endless?id={request}")) as stream:
         for event in stream.events():
             if isinstance(event, DataReceived):
                 break

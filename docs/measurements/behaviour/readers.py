@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 
 from docs.measurements.behaviour.app import BLOCK, MOST_BLOCKS
-from docs.measurements.behaviour.target import ANSWERED, Target, decoder
+from docs.measurements.behaviour.target import ANSWERED, Target
 from docs.measurements.lab.processes import new_id
-from docs.measurements.lab.recorder import ask
+from docs.measurements.lab.recorder import CLOSE, Answer, Arrival, ask
 from docs.measurements.lab.results import Cells
 from examples.stream_check.response import Response
 
@@ -32,7 +32,7 @@ def leave(target: Target, name: str) -> Cells:
     """
     request, response = new_id(), Response()
     with socket.create_connection(("127.0.0.1", target.port), LEAVING) as connection:
-        connection.sendall(target.request(f"/{VIEWS[name]}?id={request}"))
+        connection.sendall(target.request_bytes(f"/{VIEWS[name]}?id={request}"))
         with suppress(TimeoutError):  # a proxy may hold the first piece back
             while data := connection.recv(65536):
                 if response.feed(data):
@@ -83,25 +83,22 @@ def rest(target: Target, pause: float = REST) -> str:
     :returns: ``every byte``, or how the response ended before; ``silent`` when it ended early and
         the client could not tell.
     """
-    response, size, decode = Response(), 0, None
-    path = f"/blocks?count={REST_BLOCKS}"
+    answer = Answer()
     try:
-        with target.connect(path, "Connection: close\r\n") as connection:
+        with target.connect(f"/blocks?count={REST_BLOCKS}", CLOSE) as connection:
             data = connection.recv(1024)
             time.sleep(pause)
             while data:
-                for part in response.feed(data):
-                    decode = decode or decoder(response)
-                    size += len(decode(part.data))
+                answer.take(Arrival(0, data))
                 data = connection.recv(65536)
-        response.end()
+        answer.response.end()
     except TimeoutError:
         return "no end"
     except ConnectionError:
         return "reset"
-    if size == REST_BLOCKS * len(BLOCK):
+    if len(answer.body) == REST_BLOCKS * len(BLOCK):
         return "every byte"
-    return "silent" if response.complete else "cut"
+    return "silent" if answer.response.complete else "cut"
 
 
 def pauses(target: Target) -> Cells:
@@ -133,7 +130,7 @@ def staying(target: Target, headers: str = "") -> Iterator[None]:
 def neighbours(target: Target) -> Cells:
     """Ask how long a client waits when ten others stay connected after a whole response."""
     waits = {}
-    for name, headers in {"silent": "", "told to close": "Connection: close\r\n"}.items():
+    for name, headers in {"silent": "", "told to close": CLOSE}.items():
         with staying(target, headers):
             waits[name] = wait_for_next(target)
     return {
@@ -150,7 +147,7 @@ def unread_upload(target: Target, size: int) -> str:
         was read, or a proxy answered so with an error of its own; or another status than 200.
     """
     response = Response("POST")
-    head = target.request("/unread", f"Content-Length: {size}\r\n", "POST")
+    head = target.request_bytes("/unread", f"Content-Length: {size}\r\n", "POST")
     with socket.create_connection(("127.0.0.1", target.port), ANSWERED) as connection:
         try:
             connection.sendall(head + b"u" * size)
@@ -183,7 +180,7 @@ def throughput(target: Target) -> Cells:
     for _ in range(3):
         for size, found in rates.items():
             total = 4 * MEGABYTE if size == 1024 else 32 * MEGABYTE
-            exchange = ask(target.port, f"/bulk?size={size}&total={total}", timeout=30)
-            found.append(len(exchange.body) / exchange.seconds)
+            answer = ask(target.port, f"/bulk?size={size}&total={total}", timeout=30)
+            found.append(len(answer.body) / answer.seconds)
     small, large = (median(found) for found in rates.values())
     return {"1 KiB against 64 KiB, speed": round(small / large, 3)}

@@ -1,7 +1,8 @@
 """Questions about what is sent: when it arrives, how it is framed, how it ends."""
 
 from docs.measurements.behaviour.app import LATE, TICK, TICKS
-from docs.measurements.behaviour.target import Answer, Target
+from docs.measurements.behaviour.target import Target
+from docs.measurements.lab.recorder import Answer
 from docs.measurements.lab.results import Cells
 
 SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
@@ -16,8 +17,8 @@ def arrival_of_ticks(target: Target, size: int) -> str:
     :param size: of a piece, in bytes.
     """
     answer = target.ask(f"/ticks?size={size}")
-    moments = [part.seconds for part in answer.parts() for _ in part.data]
-    made = answer.times("made")
+    moments = [part.seconds for part in answer.parts for _ in part.data]
+    made = target.times(answer, "made")
     if len(moments) != TICKS * size or len(made) != TICKS:
         return answer.ending
     arrived = moments[size - 1 :: size]
@@ -37,8 +38,8 @@ def arrivals(target: Target) -> Cells:
     return {
         "small pieces": arrival_of_ticks(target, 6),
         "large pieces": arrival_of_ticks(target, 16 * 1024),
-        "headers": "at once" if late.exchange.head < LATE / 2 else "with the first piece",
-        "empty piece": "sends the headers" if empty.exchange.head < LATE / 2 else "sends nothing",
+        "headers": "at once" if late.head < LATE / 2 else "with the first piece",
+        "empty piece": "sends the headers" if empty.head < LATE / 2 else "sends nothing",
     }
 
 
@@ -52,7 +53,7 @@ def framings(target: Target) -> Cells:
     """Ask how the end of a stream is marked, for clients of both versions of HTTP."""
     new, old = target.ask("/endless?pieces=1"), target.ask("/endless?pieces=1", version="1.0")
     empty = target.ask("/empty")
-    events = [event for _, event in empty.events.of(empty.request)]
+    events = [event for _, event in target.events.of(empty.request)]
     started = next((event for event in events if event.startswith("started ")), "")
     return {
         "asks the app with": started.removeprefix("started "),
@@ -87,8 +88,8 @@ def heads(target: Target) -> Cells:
     return {
         "HEAD": f"{answer.ending}{', and more bytes' if answer.response.excess else ''}",
         "HEAD, framing": " and ".join(framing) or "none",
-        "HEAD, generator": "started" if answer.times("started") else "never started",
-        "HEAD, call_on_close": "yes" if answer.times("call_on_close") else "no",
+        "HEAD, generator": "started" if target.times(answer, "started") else "never started",
+        "HEAD, call_on_close": "yes" if target.times(answer, "call_on_close") else "no",
     }
 
 
@@ -96,10 +97,9 @@ def lengths(target: Target) -> Cells:
     """Ask for ten bytes under a Content-Length that is wrong, each way."""
     long, short = target.ask("/length?promised=20"), target.ask("/length?promised=5")
     excess = " and more" if short.response.excess else ""
-    size = sum(len(part.data) for part in short.parts())
     return {
         "promises 20 of 10": "cut" if long.ending in RACES else long.ending,
-        "promises 5 of 10": f"{short.ending}, {size} bytes{excess}",
+        "promises 5 of 10": f"{short.ending}, {len(short.body)} bytes{excess}",
     }
 
 
@@ -108,7 +108,7 @@ def hop_by_hop(target: Target) -> Cells:
 
     def outcome(name: str, value: str) -> str:
         answer = target.ask(f"/hop?name={name}&value={value}")
-        if b"".join(part.data for part in answer.parts()) != b"0123456789":
+        if answer.body != b"0123456789":
             return "corrupt body" if answer.ending == "complete" else answer.ending
         sent = [found for key, found in answer.response.headers if key == name.lower()]
         if len(sent) > 1:

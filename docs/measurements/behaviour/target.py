@@ -1,66 +1,20 @@
-"""A server or a proxy that is up, and what came of a request to it."""
+"""A server or a proxy that is up, and what can be asked of it."""
 
 import shutil
 import socket
 import subprocess
-import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
 from docs.measurements.lab.processes import Events, new_id
-from docs.measurements.lab.recorder import Arrival, Exchange, ask
-from examples.stream_check.response import Response
+from docs.measurements.lab.recorder import Answer, ask, request_bytes
 
 ANSWERED = 15  # seconds that an answer may take
 LONGEST_WAIT = 30.0  # seconds after which a client that gets no byte gives up
 NO_CURL = "curl is not installed"  # the answer of a machine without it
-
-
-def decoder(response: Response) -> Callable[[bytes], bytes]:
-    """Return what undoes the compression of a response, part by part."""
-    gzip = response.header("content-encoding") == "gzip"
-    return zlib.decompressobj(31).decompress if gzip else bytes
-
-
-@dataclass
-class Answer:
-    """What a client learned from one response, and what the app recorded of it.
-
-    :param exchange: what the client learned.
-    :param request: the id of the request.
-    :param began: when the request was sent, on the monotonic clock.
-    :param events: what the app writes down.
-    """
-
-    exchange: Exchange
-    request: str
-    began: float
-    events: Events
-
-    @property
-    def response(self) -> Response:
-        """The response, as far as it came."""
-        return self.exchange.response
-
-    @property
-    def ending(self) -> str:
-        """How the response ended; of an error page, its status."""
-        if self.exchange.ending == "complete" and self.response.status != 200:
-            return str(self.response.status)
-        return self.exchange.ending
-
-    def times(self, event: str) -> list[float]:
-        """Return when an event took place, each time, in seconds since the request."""
-        return [seconds - self.began for seconds in self.events.times(self.request, event)]
-
-    def parts(self) -> list[Arrival]:
-        """Return the body as it arrived, after any compression was undone."""
-        decode = decoder(self.response)
-        return [Arrival(part.seconds, decode(part.data)) for part in self.exchange.parts]
 
 
 @dataclass
@@ -84,24 +38,23 @@ class Target:
 
     def ask(self, path: str, method: str = "GET", *, version: str = "1.1") -> Answer:
         """Send a request whose events can be found, and return what came of it."""
-        request, began = new_id(), time.monotonic()
-        exchange = ask(
-            self.port,
-            with_id(path, request),
-            method,
-            version=version,
-            timeout=self.answered,
-            headers=self.headers,
-        )
-        return Answer(exchange, request, began, self.events)
+        request = new_id()
+        headers, timeout = self.headers, self.answered
+        path = with_id(path, request)
+        answer = ask(self.port, path, method, version=version, timeout=timeout, headers=headers)
+        answer.request = request
+        return answer
 
-    def request(self, path: str, headers: str = "", method: str = "GET") -> bytes:
+    def times(self, answer: Answer, event: str) -> list[float]:
+        """Return when an event took place, each time, in seconds since the request."""
+        return [time - answer.began for time in self.events.times(answer.request, event)]
+
+    def request_bytes(self, path: str, headers: str = "", method: str = "GET") -> bytes:
         """Return the bytes of a request.
 
         :param headers: further lines of the head, each with its line end.
         """
-        host = f"Host: 127.0.0.1:{self.port}\r\n"
-        return f"{method} {path} HTTP/1.1\r\n{host}{self.headers}{headers}\r\n".encode("ascii")
+        return request_bytes(self.port, path, method, headers=self.headers + headers)
 
     def connect(self, path: str, headers: str = "") -> socket.socket:
         """Send a request and return the connection, whose buffer for what arrives is small.
@@ -112,7 +65,7 @@ class Target:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         connection.settimeout(LONGEST_WAIT)
         connection.connect(("127.0.0.1", self.port))
-        connection.sendall(self.request(path, headers))
+        connection.sendall(self.request_bytes(path, headers))
         return connection
 
     def curl(self, path: str, *options: str) -> str:

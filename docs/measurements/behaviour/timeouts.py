@@ -16,8 +16,9 @@ from signal import SIGHUP, SIGQUIT, SIGTERM, Signals
 
 from docs.measurements.behaviour import proxies, servers
 from docs.measurements.behaviour.readers import rest, staying
-from docs.measurements.behaviour.target import Answer, Target
+from docs.measurements.behaviour.target import Target
 from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.recorder import CLOSE, Answer
 from docs.measurements.lab.results import Cells
 
 #: A stream that has two seconds left when the signal comes, one that has nine, and one that takes
@@ -105,7 +106,7 @@ def became(answer: Answer, pieces: int) -> str:
     :param pieces: how many it has.
     """
     if answer.ending == "complete":
-        return "finished" if len(answer.exchange.body) >= pieces * 1024 else "silent"
+        return "finished" if len(answer.body) >= pieces * 1024 else "silent"
     return answer.ending
 
 
@@ -128,12 +129,12 @@ def interrupted(target: Target, interruption: Interruption) -> Cells:
                 cells["exit, seconds"] = exits(target.processes[-1])
         if interruption.event == STAYING:
             time.sleep(BEFORE_SIGNAL)
-            with staying(target, "Connection: close\r\n"):
+            with staying(target, CLOSE):
                 stream.result()
         answer = stream.result()
     return cells | {
         "the stream": became(answer, PIECES.get(interruption.path, 200)),
-        "after, seconds": round(answer.exchange.seconds, 1),
+        "after, seconds": round(answer.seconds, 1),
     }
 
 

@@ -25,6 +25,7 @@ from docs.measurements.behaviour.servers import read
 from docs.measurements.behaviour.target import LONGEST_WAIT, Target
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, event_log, new_id, running
+from docs.measurements.lab.recorder import CLOSE
 from docs.measurements.lab.results import Cells, recorded
 
 PAGE = ROOT / "docs/production/servers.rst"
@@ -36,7 +37,6 @@ ROUNDS = 4  # which client a server keeps waiting can be chance
 SHORT, LONG = 60, 160  # pieces of a stream of 3 s, and of one of 8 s
 SLOW_BLOCKS = 80  # blocks of a slow reader: more than the buffers have room for
 SLOW = 0.05  # seconds between two reads of a slow reader
-CLOSE = "Connection: close\r\n"
 
 
 class Settings(NamedTuple):

@@ -3,7 +3,8 @@
 import socket
 import struct
 import time
-from collections.abc import Generator
+import zlib
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -13,12 +14,34 @@ from examples.stream_check.response import MalformedResponse, Response
 #: What makes closing a socket reset the connection: linger, for zero seconds.
 RESET = struct.pack("ii", 1, 0)
 
+#: The header of a request that is the last of its connection.
+CLOSE = "Connection: close\r\n"
+
+#: What undoes a compression as its bytes arrive. Whoever accepts another one adds it.
+DECODERS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {
+    "gzip": lambda: zlib.decompressobj(31).decompress,
+    "deflate": lambda: zlib.decompressobj().decompress,
+}
+
 
 class Arrival(NamedTuple):
     """What one ``recv`` brought, and how many seconds after the request was sent."""
 
     seconds: float
     data: bytes
+
+
+def request_bytes(
+    port: int, path: str, method: str = "GET", version: str = "1.1", headers: str = CLOSE
+) -> bytes:
+    """Return a request to 127.0.0.1.
+
+    :param path: what is asked for, in ASCII.
+    :param version: of HTTP, ``1.1`` or ``1.0``.
+    :param headers: lines of the head, each with its line end.
+    """
+    host = f"Host: 127.0.0.1:{port}\r\n"
+    return f"{method} {path} HTTP/{version}\r\n{host}{headers}\r\n".encode("ascii")
 
 
 def receive(
@@ -34,21 +57,13 @@ def receive(
     The clock is read when bytes have arrived, so take the next arrival without delay.
     Close the generator to leave early: the connection is reset, as by a client that is killed.
 
-    :param port: the server's port.
-    :param path: what is asked for, in ASCII.
-    :param method: ``GET`` or ``HEAD``.
     :param timeout: the seconds that the whole exchange may take.
-    :param version: of HTTP, ``1.1`` or ``1.0``.
-    :param headers: further lines of the head, each with its line end.
+    :param headers: further lines of the head; see :func:`request_bytes`.
     :raises TimeoutError: when the server has not closed the connection by then.
     """
-    request = (
-        f"{method} {path} HTTP/{version}\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Connection: close\r\n{headers}\r\n"
-    )
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         sent = time.monotonic()
-        connection.sendall(request.encode("ascii"))
+        connection.sendall(request_bytes(port, path, method, version, CLOSE + headers))
         try:
             while True:
                 left = sent + timeout - time.monotonic()
@@ -83,12 +98,11 @@ def drain(port: int, path: str, timeout: float = 600) -> Drained:
     :raises TimeoutError: when nothing came for that many seconds.
     :raises ValueError: when the answer is no success, or was cut where its framing can tell.
     """
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
     buffer = memoryview(bytearray(1024 * 1024))
     head, last, size, first = b"", b"", 0, 0.0
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         began = time.monotonic()
-        connection.sendall(request.encode("ascii"))
+        connection.sendall(request_bytes(port, path))
         while count := connection.recv_into(buffer):
             if not first:
                 head += buffer[:count]
@@ -111,26 +125,37 @@ Ending = Literal["complete", "cut", "reset", "no end", "no answer", "malformed"]
 
 
 @dataclass
-class Exchange:
+class Answer:
     """What a client learned from one response.
 
     :param response: the response, as far as it came.
-    :param ending: how it ended.
+    :param ended: how it ended.
     :param head: the seconds after which all of the head had come.
-    :param parts: what each ``recv`` brought of the body.
+    :param parts: what each ``recv`` brought of the body, after any compression was undone.
+    :param began: when the request was sent, on the monotonic clock.
     :param seconds: how long the exchange took.
+    :param request: the id of the request, if it has one.
     """
 
     response: Response = field(default_factory=Response)
-    ending: Ending = "no answer"
+    ended: Ending = "no answer"
     head: float = 0
     parts: list[Arrival] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
     seconds: float = 0
+    request: str = ""
+    decode: Callable[[bytes], bytes] = bytes
 
     @property
     def body(self) -> bytes:
         """The body."""
         return b"".join(part.data for part in self.parts)
+
+    @property
+    def ending(self) -> str:
+        """How the response ended; of an error page, its status."""
+        page = self.ended == "complete" and self.response.status != 200
+        return str(self.response.status) if page else self.ended
 
     def take(self, arrival: Arrival) -> None:
         """Add what arrived.
@@ -141,15 +166,16 @@ class Exchange:
         data = b"".join(part.data for part in self.response.feed(arrival.data))
         if self.response.framing and not begun:
             self.head = arrival.seconds
+            self.decode = DECODERS.get(self.response.header("content-encoding"), lambda: bytes)()
         if data:
-            self.parts.append(Arrival(arrival.seconds, data))
+            self.parts.append(Arrival(arrival.seconds, self.decode(data)))
 
     def end(self, otherwise: Ending) -> None:
         """Set how it ended: completely, without an answer, or otherwise."""
         if self.response.complete:
-            self.ending = "complete"
+            self.ended = "complete"
         else:
-            self.ending = otherwise if self.response.framing else "no answer"
+            self.ended = otherwise if self.response.framing else "no answer"
 
 
 def ask(
@@ -160,24 +186,23 @@ def ask(
     version: str = "1.1",
     timeout: float = 10,
     headers: str = "",
-) -> Exchange:
+) -> Answer:
     """Send one request to 127.0.0.1 and return what came of it; see :func:`receive`."""
-    exchange = Exchange(Response(method))
-    began = time.monotonic()
+    answer = Answer(Response(method))
     try:
         with closing(receive(port, path, method, timeout, version, headers)) as arrivals:
             for arrival in arrivals:
-                exchange.take(arrival)
-        exchange.response.end()
-        exchange.end("cut")
+                answer.take(arrival)
+        answer.response.end()
+        answer.end("cut")
     except TimeoutError:
-        exchange.end("no end")
+        answer.end("no end")
     except ConnectionError:
-        exchange.end("reset")
+        answer.end("reset")
     except MalformedResponse:
-        exchange.ending = "malformed"
-    exchange.seconds = time.monotonic() - began
-    return exchange
+        answer.ended = "malformed"
+    answer.seconds = time.monotonic() - answer.began
+    return answer
 
 
 def first_byte(port: int, path: str, timeout: float = 600) -> float:
@@ -185,8 +210,8 @@ def first_byte(port: int, path: str, timeout: float = 600) -> float:
 
     :raises TimeoutError: when nothing came for that many seconds.
     """
-    exchange = Exchange()
+    answer = Answer()
     with closing(receive(port, path, timeout=timeout)) as arrivals:
-        while not exchange.parts:
-            exchange.take(next(arrivals))
-    return exchange.parts[0].seconds
+        while not answer.parts:
+            answer.take(next(arrivals))
+    return answer.parts[0].seconds
