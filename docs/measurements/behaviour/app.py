@@ -153,17 +153,9 @@ def unread() -> Response:
     return streamed((b"01234", b"56789"))
 
 
-@app.get("/length")
-def length() -> Response:
-    """Promise ``?promised=`` bytes and send ten."""
-    response = streamed((b"01234", b"56789"))
-    response.headers["Content-Length"] = request.args["promised"]
-    return response
-
-
-@app.get("/hop")
-def hop() -> Response:
-    """Send the header ``?name=`` with the value ``?value=``, which an app may not send."""
+@app.get("/header")
+def header() -> Response:
+    """Send ten bytes under the header ``?name=`` with the value ``?value=``."""
     response = streamed((b"01234", b"56789"))
     response.headers[request.args["name"]] = request.args["value"]
     return response

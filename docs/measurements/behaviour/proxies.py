@@ -88,17 +88,14 @@ class Proxy:
         return SERVERS[self.behind]
 
 
-def tables(kind: str) -> dict[str, dict[str, Any]]:
-    """Return the tables of a kind; one that is ``like`` another has what that one has, too.
-
-    :param kind: ``programs`` or ``proxies``.
-    """
-    found = read("proxies.toml")[kind]
-    return {name: {**found.get(one.pop("like", ""), {}), **one} for name, one in found.items()}
+def alike(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return tables in which each that is ``like`` another has what that one has, too."""
+    return {name: {**tables.get(one.pop("like", ""), {}), **one} for name, one in tables.items()}
 
 
-PROGRAMS = {name: Program(**table) for name, table in tables("programs").items()}
-PROXIES = {name: Proxy(name, **table) for name, table in tables("proxies").items()}
+TABLES = read("proxies.toml")
+PROGRAMS = {name: Program(**table) for name, table in alike(TABLES["programs"]).items()}
+PROXIES = {name: Proxy(name, **table) for name, table in alike(TABLES["proxies"]).items()}
 
 
 def configured(

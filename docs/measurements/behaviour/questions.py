@@ -6,22 +6,7 @@ An answer in numbers varies, and the name of its column ends in its unit.
 
 from collections.abc import Callable, Iterable
 
-from docs.measurements.behaviour.readers import (
-    departures,
-    neighbours,
-    pauses,
-    slow_reader,
-    throughput,
-    unread_uploads,
-)
-from docs.measurements.behaviour.responses import (
-    arrivals,
-    errors,
-    framings,
-    heads,
-    hop_by_hop,
-    lengths,
-)
+from docs.measurements.behaviour import readers, responses
 from docs.measurements.behaviour.target import Target
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.results import Cells
@@ -29,25 +14,25 @@ from docs.measurements.lab.results import Cells
 Question = Callable[[Target], Cells]
 
 QUESTIONS: list[Question] = [
-    arrivals,
-    framings,
-    errors,
-    departures,
-    slow_reader,
-    neighbours,
-    throughput,
-    heads,
-    lengths,
-    hop_by_hop,
+    responses.arrivals,
+    responses.framings,
+    responses.errors,
+    readers.departures,
+    readers.slow_reader,
+    readers.neighbours,
+    readers.throughput,
+    responses.heads,
+    responses.lengths,
+    responses.hop_by_hop,
     verdicts,
-    unread_uploads,
+    readers.unread_uploads,
 ]
 
 #: Those that take long and nearly no processor: they are asked of many servers at once.
-PATIENT: list[Question] = [pauses]
+PATIENT: list[Question] = [readers.pauses]
 
 #: Those that take seconds, and have no number among their answers.
-QUICK: list[Question] = [arrivals, framings, errors, heads, lengths, hop_by_hop]
+QUICK = [each for each in QUESTIONS if each.__module__ == responses.__name__]
 
 
 def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:

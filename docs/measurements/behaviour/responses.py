@@ -95,7 +95,10 @@ def heads(target: Target) -> Cells:
 
 def lengths(target: Target) -> Cells:
     """Ask for ten bytes under a Content-Length that is wrong, each way."""
-    long, short = target.ask("/length?promised=20"), target.ask("/length?promised=5")
+    long, short = (
+        target.ask("/header?name=Content-Length&value=20"),
+        target.ask("/header?name=Content-Length&value=5"),
+    )
     excess = " and more" if short.response.excess else ""
     return {
         "promises 20 of 10": "cut" if long.ending in RACES else long.ending,
@@ -107,7 +110,7 @@ def hop_by_hop(target: Target) -> Cells:
     """Ask for headers that belong to the connection, which an app may not send."""
 
     def outcome(name: str, value: str) -> str:
-        answer = target.ask(f"/hop?name={name}&value={value}")
+        answer = target.ask(f"/header?name={name}&value={value}")
         if answer.body != b"0123456789":
             return "corrupt body" if answer.ending == "complete" else answer.ending
         sent = [found for key, found in answer.response.headers if key == name.lower()]

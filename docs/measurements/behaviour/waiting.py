@@ -10,8 +10,8 @@ import shlex
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import prod
 from pathlib import Path
 from socket import socket
@@ -136,22 +136,13 @@ def streaming(target: Target, number: int, pieces: int) -> Iterator[str]:
     target.events.wait(request, "call_on_close", LONGEST_WAIT, number)
 
 
-def behind_others(target: Target, headers: str) -> float:
-    """Return how long the next client waits when ten others stay connected, in seconds."""
+def beside(target: Target, others: Callable[[], AbstractContextManager[object]]) -> float:
+    """Return how long the next client waits beside others, in seconds, at the longest."""
     waits = []
     for _ in range(ROUNDS):
-        with staying(target, headers):
+        with others():
             waits.append(wait_for_next(target))
-    return max(waits)
-
-
-def beside_others(target: Target, room: int) -> float:
-    """Return how long the next client waits when one place is free, in seconds."""
-    waits = []
-    for _ in range(ROUNDS):
-        with streaming(target, room - 1, LONG):
-            waits.append(wait_for_next(target))
-    return max(waits)
+    return round(max(waits), 2)
 
 
 def over_the_limit(target: Target, room: int) -> float:
@@ -160,7 +151,7 @@ def over_the_limit(target: Target, room: int) -> float:
         wait_for_next(target)
         answered = time.monotonic()
         ended = target.events.times(shortest, "finished")
-        return answered - ended[0] if ended else 0.0
+        return round(answered - ended[0], 2) if ended else 0.0
 
 
 def behind_slow_readers(target: Target, room: int, headers: str) -> float:
@@ -193,20 +184,20 @@ def behind_slow_readers(target: Target, room: int, headers: str) -> float:
         events.wait(request, "finished", LONGEST_WAIT, room)
         waits = [answered - events.times(request, "finished")[0]]
         waits += [wait_for_next(target, headers) for _ in range(ROUNDS)]
-    return max(waits)
+    return round(max(waits), 2)
 
 
 def ask(settings: Settings) -> Cells:
     """Ask all of one server."""
+    room = settings.room
     with serve(settings) as target:
-        room = settings.room
         return {
-            "one place free, seconds": round(beside_others(target, room), 2),
-            "none free, seconds": round(over_the_limit(target, room), 2),
-            "others stay, seconds": round(behind_others(target, ""), 2),
-            "others stay after close, seconds": round(behind_others(target, CLOSE), 2),
-            "slow readers, seconds": round(behind_slow_readers(target, room, ""), 2),
-            "slow readers and close, seconds": round(behind_slow_readers(target, room, CLOSE), 2),
+            "one place free, seconds": beside(target, lambda: streaming(target, room - 1, LONG)),
+            "none free, seconds": over_the_limit(target, room),
+            "others stay, seconds": beside(target, lambda: staying(target)),
+            "others stay after close, seconds": beside(target, lambda: staying(target, CLOSE)),
+            "slow readers, seconds": behind_slow_readers(target, room, ""),
+            "slow readers and close, seconds": behind_slow_readers(target, room, CLOSE),
         }
 
 

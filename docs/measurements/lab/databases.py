@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from unittest.mock import patch
 
 from examples.rows import (
     COLUMNS,
@@ -118,9 +119,5 @@ def sqlite_database(rows: int) -> Iterator[None]:
     with TemporaryDirectory(prefix="flights-") as folder:
         file = Path(folder, "flights.sqlite")
         sqlite_with(rows, file)
-        before = os.environ.get("DATABASE_URL", "")
-        os.environ["DATABASE_URL"] = f"sqlite:///{file}"
-        try:
+        with patch.dict(os.environ, DATABASE_URL=f"sqlite:///{file}"):
             yield
-        finally:
-            os.environ["DATABASE_URL"] = before
