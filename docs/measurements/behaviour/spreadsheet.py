@@ -8,6 +8,7 @@ alone.
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from itertools import product
@@ -17,13 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from zipfile import ZipFile
 
-from docs.measurements.lab.results import RECORDED, write
+from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.results import Cells
 from examples.csv_text import csv_text, neutralise
 
-SPREADSHEET_CSV = RECORDED / "spreadsheet.csv"
-
 PROGRAM = "soffice"
-PATIENCE = 300  # seconds that it may take for a file
+CONVERTING = 300  # seconds that it may take for a file
 
 #: What may separate the cells of a file, by the name in the table.
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
@@ -59,6 +59,9 @@ def cells() -> Iterator[Cell]:
         yield Cell(beginning + before, sign, beginning + before + formula)
 
 
+TRIED = list(cells())
+
+
 def computed(text: bytes, separator: str) -> set[int]:
     """Open a CSV file in LibreOffice, and return the numbers in the cells that are formulas.
 
@@ -68,22 +71,14 @@ def computed(text: bytes, separator: str) -> set[int]:
     with TemporaryDirectory() as folder:
         file = Path(folder, "cells.csv")
         file.write_bytes(text)
-        subprocess.run(
-            [
-                PROGRAM,
-                f"-env:UserInstallation={Path(folder, 'profile').as_uri()}",
-                "--headless",
-                f"--infilter=CSV:{ord(separator)},34,76,1",  # in quotes of ", in UTF-8, from line 1
-                "--convert-to",
-                "xlsx",
-                "--outdir",
-                folder,
-                str(file),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=PATIENCE,
-        )
+        command = [
+            PROGRAM,
+            f"-env:UserInstallation={Path(folder, 'profile').as_uri()}",
+            "--headless",
+            f"--infilter=CSV:{ord(separator)},34,76,1",  # in quotes of ", in UTF-8, from line 1
+            *("--convert-to", "xlsx", "--outdir", folder, str(file)),
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=CONVERTING)
         with ZipFile(file.with_suffix(".xlsx")) as book:
             sheet = book.read("xl/worksheets/sheet1.xml").decode()
     formulas = re.findall(r"<f\b[^>]*>([^<]*)</f>", sheet)
@@ -96,42 +91,39 @@ def printed(cell: Cell, separator: str) -> str:
     return " ".join("NUL" if each == "\0" else f"U+{ord(each):04X}" for each in before)
 
 
-def row(name: str, separator: str) -> list[object]:
-    """Return what is recorded of the files with a separator, LibreOffice's version left out."""
-    tried = list(cells())
-    raw = computed(csv_text([cell.text] for cell in tried), separator)
-    safe = computed(csv_text([neutralise(cell.text)] for cell in tried), separator)
-    found = [tried[number] for number in sorted(raw)]
+def measure(name: str) -> Cells:
+    """Return what LibreOffice computes of the files with a separator."""
+    separator = SEPARATORS[name]
+    raw = computed(csv_text([cell.text] for cell in TRIED), separator)
+    safe = computed(csv_text([neutralise(cell.text)] for cell in TRIED), separator)
+    found = [TRIED[number] for number in sorted(raw)]
     before = sorted({printed(cell, separator) for cell in found}, key=len)
-    signs = "".join(sign for sign in SIGNS if any(cell.sign == sign for cell in found))
-    words = "; ".join(each or "nothing" for each in before)
-    return [name, len(tried), len(raw), signs, words, len(safe)]
+    return {
+        "cells": len(TRIED),
+        "formulas": len(raw),
+        "signs": "".join(sign for sign in SIGNS if any(cell.sign == sign for cell in found)),
+        "before the sign": "; ".join(each or "nothing" for each in before),
+        "formulas, neutralised": len(safe),
+    }
 
 
-def main() -> None:
-    """Try all cells with each separator, and write the rows."""
-    if not shutil.which(PROGRAM):
-        print(f"left out: {PROGRAM} (apt-get install libreoffice-calc)")
-        return
+def opened_with(_: str) -> Cells:
+    """Return what a row was measured on."""
     program = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout
-    versions = " ".join(program.split()[:2])
-    columns = [
-        "separator",
-        "cells",
-        "formulas",
-        "signs",
-        "before the sign",
-        "formulas, neutralised",
-        "versions",
-        "python",
-        "date",
-    ]
-    own = [versions, python_version(), date.today().isoformat()]
-    write(
-        SPREADSHEET_CSV,
-        [columns, *(row(name, each) + own for name, each in SEPARATORS.items())],
-    )
+    own: Cells = {"python": python_version(), "date": date.today().isoformat()}
+    return {"versions": " ".join(program.split()[:2]), **own}
 
+
+MEASUREMENT = Measurement(
+    "spreadsheet",
+    list(SEPARATORS),
+    names=lambda separator: {"separator": separator},
+    ask=measure,
+    on=opened_with,
+)
 
 if __name__ == "__main__":
-    main()
+    if shutil.which(PROGRAM):
+        MEASUREMENT.run(sys.argv[1:])
+    else:
+        print(f"left out: {PROGRAM} (apt-get install libreoffice-calc)")

@@ -3,7 +3,7 @@
 import csv
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,22 +81,3 @@ def record(name: str, rows: Iterable[Cells]) -> None:
     columns = list(dict.fromkeys([*longest, *(column for row in rows for column in row)]))
     table = [[row.get(column, "") for column in columns] for row in rows]
     write(RECORDED / f"{name}.csv", [columns, *table])
-
-
-def update(
-    file: Path, row: Mapping[str, object], *, key: Sequence[str], order: Sequence[Sequence[str]]
-) -> None:
-    """Put a row into a table in place of the one with the same key.
-
-    :param file: a file in :data:`RECORDED`; it is made where there is none.
-    :param row: the new row, by the names of its columns.
-    :param key: the columns that tell rows apart.
-    :param order: the keys that the table may have, in their order. Other rows are dropped.
-    """
-    rows: dict[tuple[object, ...], Mapping[str, object]] = {}
-    for each in [*(recorded(file.stem) if file.exists() else []), row]:
-        rows[tuple(each[name] for name in key)] = each
-    kept = [rows[tuple(wanted)] for wanted in order if tuple(wanted) in rows]
-    longest = max(kept, key=lambda each: len(each))
-    columns = list(dict.fromkeys([*longest, *(name for each in kept for name in each)]))
-    write(file, [columns, *([each.get(name, "") for name in columns] for each in kept)])

@@ -1,0 +1,159 @@
+"""Serve answers that are made beforehand, byte for byte, and show a page to a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Empty, Queue
+from socket import SO_LINGER, SOL_SOCKET
+from typing import Any, Literal, NamedTuple
+
+from docs.measurements.lab.processes import NotStartedError, end
+from docs.measurements.lab.recorder import RESET
+
+UNREAD = 0.2  # seconds in which a client reads what has come, before a connection is reset
+
+BROWSER = "chromium"
+BROWSER_OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --disable-background-networking"
+)
+
+
+#: What becomes of the connection after an answer: it is kept for the next request, closed, closed
+#: late, reset, or held until the client closes it.
+Then = Literal["kept", "closed", "closed late", "reset", "held"]
+
+
+class Answer(NamedTuple):
+    """What a server sends for a request.
+
+    :param sent: all its bytes, the head too.
+    :param then: what becomes of the connection.
+    """
+
+    sent: bytes
+    then: Then = "closed"
+
+
+#: What answers a request: from its path, and what it has as ``Last-Event-ID``.
+Answering = Callable[[str, str], Answer]
+
+
+def chunk(piece: bytes, announced: int = 0) -> bytes:
+    """Return a chunk of a chunked body; it can announce more than it has."""
+    return b"%x\r\n%s\r\n" % (announced or len(piece), piece)
+
+
+def page(file: Path, **values: object) -> Answer:
+    """Return a page in which names stand for values.
+
+    :param file: the page.
+    :param values: by their names, as JSON has them.
+    """
+    text = file.read_text("utf-8")
+    for name, value in values.items():
+        text = text.replace(name, json.dumps(value))
+    return Answer(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + text.encode())
+
+
+class CannedServer(ThreadingHTTPServer):
+    """A server of answers that are made beforehand.
+
+    :param answering: what answers a request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, answering: Answering) -> None:
+        super().__init__(("127.0.0.1", 0), CannedHandler)
+        self.answering = answering
+        self.posted: Queue[bytes] = Queue()
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that is gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class CannedHandler(BaseHTTPRequestHandler):
+    """What sends an answer."""
+
+    server: CannedServer
+    protocol_version = "HTTP/1.1"
+    timeout = 2  # seconds that a connection may be idle after a whole response
+
+    def do_GET(self) -> None:
+        """Send an answer, and leave the connection as it says."""
+        sent, then = self.server.answering(self.path, self.headers.get("Last-Event-ID", ""))
+        self.wfile.write(sent)
+        self.close_connection = then != "kept"
+        if then == "held":
+            self.connection.settimeout(None)
+            self.connection.recv(1)
+        elif then in ("closed late", "reset"):
+            time.sleep(UNREAD)
+        if then == "reset":
+            self.connection.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
+            self.connection.close()
+
+    def do_POST(self) -> None:
+        """Take what a page found out."""
+        self.server.posted.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serve(answering: Answering) -> Iterator[CannedServer]:
+    """Serve answers until the block ends."""
+    with CannedServer(answering) as server:
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def browse(server: CannedServer, path: str, profile: Path, limit: float) -> Any:
+    """Show a page to a browser, and return what the page posts.
+
+    :param path: of the page.
+    :param profile: the folder of the browser.
+    :param limit: the seconds that the page may take.
+    :raises NotStartedError: when the browser is not installed, or the page does not post in time.
+    """
+    if not shutil.which(BROWSER):
+        raise NotStartedError(f"{BROWSER} is not installed")
+    options = [*BROWSER_OPTIONS.split(), f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        [BROWSER, *options, f"{server.address}{path}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        return json.loads(server.posted.get(timeout=limit))
+    except Empty:
+        raise NotStartedError(f"no report after {limit} s") from None
+    finally:
+        end(process)
+
+
+def version_of(program: str) -> str:
+    """Return the name and the version of a program, or nothing where it is not installed."""
+    if not program or not shutil.which(program):
+        return ""
+    command = [program] if program == "busybox" else [program, "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True).stdout
+    found = re.search(r"\d+\.\d+[\w.]*", printed)
+    return f"{program} {found[0] if found else 'of no version'}"
