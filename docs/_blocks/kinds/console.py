@@ -203,6 +203,7 @@ def environment(page: Page) -> dict[str, str]:
     return os.environ | {
         "CURL_HOME": str(page.settings),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what a page's tests need is on the page
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
