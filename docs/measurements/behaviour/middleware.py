@@ -25,10 +25,10 @@ from sentry_sdk.transport import Transport
 from docs._system.ports import free_port
 from docs.measurements.behaviour.app import TICKS
 from docs.measurements.behaviour.app import app as measured_app
-from docs.measurements.behaviour.questions import Question, answers
+from docs.measurements.behaviour.questions import Question
 from docs.measurements.behaviour.readers import departures
 from docs.measurements.behaviour.responses import arrivals, errors, framings, heads
-from docs.measurements.behaviour.servers import SERVERS, command, read
+from docs.measurements.behaviour.servers import SERVERS, answers, command, read
 from docs.measurements.behaviour.target import Target
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.measurement import Measurement, measured_on

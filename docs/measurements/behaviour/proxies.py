@@ -18,8 +18,8 @@ from typing import Any
 
 from docs._system.packaged import search_path
 from docs._system.ports import free_port
-from docs.measurements.behaviour.questions import PATIENT, answers
-from docs.measurements.behaviour.servers import SERVERS, Server, command, fill, read
+from docs.measurements.behaviour.questions import PATIENT
+from docs.measurements.behaviour.servers import SERVERS, Server, answers, command, fill, read
 from docs.measurements.behaviour.target import Target
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import NotStartedError, event_log, running

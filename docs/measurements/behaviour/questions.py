@@ -4,7 +4,7 @@ An answer in words is a category, such as ``as made`` or ``silent``, which two r
 An answer in numbers varies, and the name of its column ends in its unit.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from docs.measurements.behaviour import readers, responses
 from docs.measurements.behaviour.target import Target
@@ -33,11 +33,3 @@ PATIENT: list[Question] = [readers.pauses]
 
 #: Those that take seconds, and have no number among their answers.
 QUICK = [each for each in QUESTIONS if each.__module__ == responses.__name__]
-
-
-def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:
-    """Ask every question and return all cells."""
-    cells: Cells = {}
-    for question in questions:
-        cells |= question(target)
-    return cells

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from docs._system.ports import free_port
-from docs.measurements.behaviour.questions import PATIENT, QUICK, answers
+from docs.measurements.behaviour.questions import PATIENT, QUESTIONS, QUICK, Question
 from docs.measurements.behaviour.target import NO_CURL, Target
 from docs.measurements.lab.environments import environment, versions
 from docs.measurements.lab.measurement import Measurement
@@ -104,6 +104,14 @@ def serve(server: Server, options: str = "") -> Iterator[Target]:
         start = command(server, port, events.folder, options=options)
         with running(start, port, events) as process:
             yield Target(port, events, [process], made_of)
+
+
+def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:
+    """Ask every question and return all cells."""
+    cells: Cells = {}
+    for question in questions:
+        cells |= question(target)
+    return cells
 
 
 def ask(server: Server) -> Cells:
