@@ -5,6 +5,8 @@ from difflib import SequenceMatcher
 from itertools import product
 from typing import NamedTuple
 
+from packaging.version import Version
+
 from docs.measurements.lab.results import recorded
 
 #: What a row was recorded on.
@@ -18,11 +20,6 @@ def different(column: str, record: str = "lifecycle") -> list[str]:
     return list(dict.fromkeys(row[column] for row in recorded(record)))
 
 
-def release(flask: str) -> tuple[int, ...]:
-    """Return a version such as ``3.1.3`` as numbers that compare."""
-    return tuple(int(number) for number in flask.split(".")[:3])
-
-
 def recorded_on(flask: str, record: str, **cells: str) -> list[dict[str, str]]:
     """Return the recorded rows of a version of Flask, or of the newest one before it.
 
@@ -31,10 +28,10 @@ def recorded_on(flask: str, record: str, **cells: str) -> list[dict[str, str]]:
     :param cells: what the rows have in other columns.
     :raises LookupError: when nothing was recorded on it or before it.
     """
-    before = [each for each in different("flask", record) if release(each) <= release(flask)]
+    before = [each for each in different("flask", record) if Version(each) <= Version(flask)]
     if not before:
         raise LookupError(f"nothing was recorded on Flask {flask} or before it")
-    cells["flask"] = max(before, key=release)
+    cells["flask"] = max(before, key=Version)
     return [row for row in recorded(record) if cells.items() <= row.items()]
 
 
