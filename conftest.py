@@ -27,18 +27,19 @@ KINDS: dict[str, Runner] = {
     "console": run_console,
     "http": compare_wire,
     **dict.fromkeys(CONFIGURATIONS, save_configuration),
+    "literalinclude": include,
 }
-KINDS["rst"] = NestedPage(BlockParser(KINDS, include))
+KINDS["rst"] = NestedPage(BlockParser(KINDS))
 
 pages = Sybil(
-    parsers=[BlockParser(KINDS, include)],
+    parsers=[BlockParser(KINDS)],
     path="docs",
     patterns=["*.rst"],
     setup=open_page,
     teardown=close_page,
 )
 readme = Sybil(
-    parsers=[BlockParser(KINDS, include, lexer=FENCES)],
+    parsers=[BlockParser(KINDS, lexer=FENCES)],
     filenames=["README.md"],
     setup=open_page,
     teardown=close_page,

@@ -19,7 +19,7 @@ def text_of(example: Example) -> str:
 
 def python_of(example: Example) -> Dependencies:
     """Return what the Python of a block needs and leaves."""
-    if example.region.lexemes["language"] in ("python", "pycon"):
+    if example.region.lexemes["kind"] in ("python", "pycon"):
         with suppress(SyntaxError):  # running it shows what is wrong
             return dependencies(text_of(example))
     return Dependencies()
@@ -33,11 +33,11 @@ def caption_of(example: Example) -> set[str]:
 
 def requests(example: Example, page: Page) -> bool:
     """Tell whether a block sends requests to the app in the page's own process."""
-    language = example.region.lexemes["language"]
+    kind = example.region.lexemes["kind"]
     ports = {int(port) for port in ADDRESS.findall(text_of(example))}
-    if language == "rst":  # the page inside has an app of its own
+    if kind == "rst":  # the page inside has an app of its own
         return False
-    return language == "http" or bool(ports - page.servers.processes.keys())
+    return kind == "http" or bool(ports - page.servers.processes.keys())
 
 
 def check_needs(example: Example) -> None:

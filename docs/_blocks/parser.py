@@ -1,7 +1,7 @@
 """Find every code block of a page and pair it with what runs it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sybil import Document, Example, Region
@@ -13,7 +13,7 @@ from sybil.typing import Evaluator, Lexer
 from docs._blocks import left_out
 from docs._blocks.kinds.pycon import prompts
 from docs._blocks.page import LeftOut, page_of
-from docs._blocks.refused import OPTIONS, REFUSED, REFUSED_IN_MARKDOWN, refuse
+from docs._blocks.refused import RULES, refuse
 
 #: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
 Runner = Evaluator | DocTestStringParser
@@ -23,25 +23,21 @@ INCLUDES = DirectiveLexer("literalinclude")
 FENCES = RawFencedCodeBlockLexer(re.compile(r"(?P<arguments>[^\n]*)\n"))
 
 
-def line_of(document: Document, region: Region) -> int:
-    """Return the line of a page, counted from 1, on which a region starts."""
-    return document.text.count("\n", 0, region.start) + 1
-
-
-def language_of(block: Region) -> str:
-    """Return the language that a block names, or nothing."""
+def kind_of(block: Region) -> str:
+    """Return the language that a block names, or the directive that includes a file."""
+    if block.lexemes.get("directive") == "literalinclude":
+        return "literalinclude"
     return (block.lexemes.get("arguments") or "").strip()
 
 
 def brings_app(block: Region, document: Document) -> bool:
     """Tell whether a block, or the file that it includes, brings the page's app."""
-    if block.lexemes.get("directive") == "literalinclude":
+    kind = block.lexemes["kind"]
+    if kind == "literalinclude":
         included = Path(document.path).parent / block.lexemes["arguments"].strip()
         return bool(re.search(r"^app = ", included.read_text("utf-8"), re.MULTILINE))
     source = document.text[block.start : block.end]
-    return block.lexemes["language"] in ("python", "pycon") and bool(
-        re.search(r"\bapp\s*=|import .*\bapp\b", source)
-    )
+    return kind in ("python", "pycon") and bool(re.search(r"\bapp\s*=|import .*\bapp\b", source))
 
 
 def turn(example: Example) -> int:
@@ -79,16 +75,12 @@ def or_left_out(evaluator: Evaluator) -> Evaluator:
 class BlockParser:
     """A Sybil parser that gives every block of a document its runner, and refuses the others.
 
-    :param runners: for each kind of block, by the language it names, what runs it.
-    :param include: what runs a file that a page includes.
+    :param runners: for each kind of block, by the language or the directive, what runs it.
     :param lexer: what finds the blocks; those of reStructuredText by default.
     """
 
-    def __init__(
-        self, runners: Mapping[str, Runner], include: Evaluator, lexer: Lexer = BLOCKS
-    ) -> None:
+    def __init__(self, runners: Mapping[str, Runner], lexer: Lexer = BLOCKS) -> None:
         self.runners = runners
-        self.include = include
         self.lexer = lexer
 
     def __call__(self, document: Document) -> Iterator[Region]:
@@ -99,14 +91,12 @@ class BlockParser:
             if block.start < end:
                 continue  # shown inside another block
             end = block.end
-            for region in self.assign(block, document):
-                region.lexemes |= {
-                    "block": line_of(document, block),
-                    "language": language_of(block),
-                }
+            line, kind = document.text.count("\n", 0, block.start) + 1, kind_of(block)
+            for region in self.assign(block, kind, document):
+                region.lexemes |= {"block": line, "kind": kind}
                 if region.evaluator:
                     region.evaluator = or_left_out(region.evaluator)
-                if waiting and region.lexemes["language"] == "http":
+                if waiting and kind == "http":
                     early.append(region)
                 elif waiting and brings_app(region, document):
                     waiting = False
@@ -114,39 +104,28 @@ class BlockParser:
                         bytes_before.lexemes["turn"] = region.end
                 yield region
 
-    def find(self, document: Document) -> Iterable[Region]:
-        """Return every block, include and piece of refused markup of a document."""
+    def find(self, document: Document) -> Iterator[Region]:
+        """Yield every block, include and piece of refused markup of a document."""
         yield from self.lexer(document)
-        refused = REFUSED_IN_MARKDOWN
         if self.lexer is BLOCKS:
             yield from INCLUDES(document)
-            refused = REFUSED
-        for pattern, reason in refused.items():
+        for pattern, reason in RULES["rst" if self.lexer is BLOCKS else "markdown"].items():
             for found in re.finditer(pattern, document.text, re.MULTILINE):
                 yield Region(*found.span(), evaluator=refuse(reason))
 
-    def assign(self, block: Region, document: Document) -> Iterator[Region]:
-        """Give one block its runner."""
-        if block.evaluator:
-            yield block
-            return
-        block.parsed = block.lexemes["source"]
-        unknown = block.lexemes.get("options", {}).keys() - OPTIONS
-        if unknown:
-            block.evaluator = refuse(f"nothing runs a block with {', '.join(sorted(unknown))}")
-            yield block
-            return
-        if block.lexemes.get("directive") == "literalinclude":
-            block.evaluator = self.include
-            yield block
-            return
-        language = language_of(block)
-        runner = self.runners.get(language)
-        if isinstance(runner, DocTestStringParser):
-            yield from prompts(block, runner, document)
-            return
-        block.evaluator = runner or refuse(
-            f"nothing runs {f'a {language!r} block' if language else 'a block of no language'}: "
-            f"write one of {', '.join(self.runners)}, or teach conftest.py to run it"
-        )
+    def assign(self, block: Region, kind: str, document: Document) -> Iterator[Region]:
+        """Give one block its runner, unless it was refused already."""
+        if not block.evaluator:
+            block.parsed = block.lexemes["source"]
+            unknown = block.lexemes.get("options", {}).keys() - RULES["options"]
+            runner = self.runners.get(kind)
+            if unknown:
+                runner = refuse(f"nothing runs a block with {', '.join(sorted(unknown))}")
+            if isinstance(runner, DocTestStringParser):
+                yield from prompts(block, runner, document)
+                return
+            block.evaluator = runner or refuse(
+                f"nothing runs {f'a {kind!r} block' if kind else 'a block of no language'}: "
+                f"write one of {', '.join(self.runners)}, or teach conftest.py to run it"
+            )
         yield block

@@ -10,7 +10,7 @@ def started(example: Example, file: str) -> bool:
     """Tell whether a command below a block starts a server with the file that the block is."""
     below = [other for other in example.document.examples() if other.start > example.start]
     for other in below:
-        if other.region.lexemes.get("language") == "console":
+        if other.region.lexemes.get("kind") == "console":
             if any(command.starts(file) for command in commands(other)):
                 return True
         elif (other.region.lexemes.get("options") or {}).get("caption") == file:

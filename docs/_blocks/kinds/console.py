@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,41 +29,11 @@ ELSEWHERE = "127.0.0.2"
 #: Commands that would change a shell, of which each command has its own.
 CHANGES_SHELL = re.compile(r"(?:cd|export|source|\.|set|alias|unset)\b|\w+=\S*$")
 
-#: What stands before every command: Chromium refuses to run as root inside its sandbox,
-#: and would look for updates.
-PREAMBLE = """chromium() {
-  command chromium --no-sandbox --disable-quic --disable-background-networking "$@" 2>/dev/null
-}
-"""
-
 #: What makes a terminal change colour.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-#: The Debian package of each program, or file, that does not come with Python's packages.
-PACKAGES = {
-    "apache2": "apache2",
-    "chromium": "chromium",
-    "curl": "curl",
-    "haproxy": "haproxy",
-    "nginx": "nginx",
-    "varnishd": "varnish",
-    "/usr/lib/apache2/modules/mod_wsgi.so": "libapache2-mod-wsgi-py3",
-}
-
-#: Commands that serve until they are ended, and the port on which they do by default.
-#: Where it is 0 a page writes the port, in the command or in a file that the command names.
-SERVERS = {
-    r"flask .*\brun\b": 5000,
-    r"gunicorn\b": 8000,
-    r"(?:waitress-serve|uvicorn|granian|hypercorn|cheroot|uwsgi)\b": 0,
-    r"nginx .*\bdaemon off": 0,
-    r"apache2 .*-(?:X|D ?FOREGROUND)\b": 0,
-    r"haproxy -f\b": 0,
-    r"caddy run\b": 0,
-    r"traefik --\w": 0,
-    r"envoy -c\b": 0,
-    r"varnishd .*-F\b": 0,
-}
+#: What is known of programs: their packages, and which of them serve.
+PROGRAMS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 #: What may stand before a server's name. To ask one for its version is not to start it.
 PREFIX = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:python -m )?"
@@ -99,14 +70,10 @@ class Command:
     @property
     def default_port(self) -> int | None:
         """The port on which the server that this starts listens by default, or 0."""
-        for program, port in SERVERS.items():
+        for program, port in PROGRAMS["servers"].items():
             if re.match(PREFIX + program, self.text, re.DOTALL):
-                return port
+                return int(port)
         return None
-
-    def names(self, file: str) -> bool:
-        """Tell whether the command names a file."""
-        return bool(re.search(rf"(?<![\w.-]){re.escape(file)}(?![\w.-])", self.text))
 
     def writes(self) -> set[str]:
         """Return the files that the command writes: by ``>``, with ``tee``, or with ``curl``."""
@@ -136,7 +103,8 @@ class Command:
         """Tell whether the command starts a server with a configuration or a program."""
         if file.endswith(".py"):
             return bool(re.match(rf"{PREFIX}python {re.escape(file)}$", self.text))
-        return self.default_port is not None and self.names(file)
+        named = re.search(rf"(?<![\w.-]){re.escape(file)}(?![\w.-])", self.text)
+        return self.default_port is not None and bool(named)
 
     def configurations(self, page: Page) -> list[str]:
         """Return the files of a page with which the command starts a server."""
@@ -190,37 +158,33 @@ def absent(command: Command, page: Page) -> str:
         if file in words or (file.endswith(".py") and Path(file).stem in words):
             return page.lost_files[file]
     text = [command.text, *(page.configurations[file] for file in command.configurations(page))]
-    needed = sorted(PACKAGES.keys() & set(BETWEEN_WORDS.split(" ".join(text))))
+    needed = sorted(PROGRAMS["packages"].keys() & set(BETWEEN_WORDS.split(" ".join(text))))
     missing = [name for name in needed if not (shutil.which(name) or Path(name).is_file())]
-    packages = " ".join(PACKAGES[name] for name in missing)
+    packages = " ".join(PROGRAMS["packages"][name] for name in missing)
     return f"needs {', '.join(missing)} (apt-get install {packages})" if missing else ""
 
 
-def environment(page: Page) -> dict[str, str]:
-    """Return the environment of a command: the page's, with the settings of programs."""
-    # as when curl writes to a terminal
-    (page.settings / ".curlrc").write_text("no-progress-meter\n")
-    return os.environ | {
-        "CURL_HOME": str(page.settings),
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what a page's tests need is on the page
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-    }
+def start(script: str, page: Page, output: int, port: int = 0) -> subprocess.Popen[str]:
+    """Start Bash with a script in the page's folder, in a session of its own.
 
-
-def server_settings(page: Page, port: int) -> dict[str, str]:
-    """Return what a server takes from its environment.
-
-    :param port: the real port for the servers that have a port by default.
+    :param output: where it prints, errors included: a file descriptor, or ``PIPE``.
+    :param port: of a server, the real one for programs that have a port by default.
     """
-    return {
-        "FLASK_RUN_PORT": str(port),
-        "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --no-control-socket",
-        "XDG_CONFIG_HOME": str(page.settings),  # of Caddy
-        "XDG_DATA_HOME": str(page.settings),
-    }
+    (page.settings / ".curlrc").write_text("no-progress-meter\n")  # as curl on a terminal
+    settings = PROGRAMS["environment"] | (PROGRAMS["server_environment"] if port else {})
+    places = {"settings": page.settings, "root": ROOT, "port": port}
+    return subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=page.folder,
+        env=os.environ | {name: value.format(**places) for name, value in settings.items()},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        start_new_session=True,
+    )
 
 
 def as_shown(output: str, page: Page) -> str:
@@ -234,18 +198,8 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
 
     :param status: the exit status of the command before it, which ``$?`` must give.
     """
-    process = subprocess.Popen(
-        ["bash", "-c", f"{PREAMBLE}(exit {status})\n{page.servers.to_real(command.text)}"],
-        cwd=page.folder,
-        env=environment(page),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="backslashreplace",
-        start_new_session=True,
-    )
+    script = f"{PROGRAMS['preamble']}(exit {status})\n{page.servers.to_real(command.text)}"
+    process = start(script, page, subprocess.PIPE)
     try:
         output, _ = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -276,16 +230,7 @@ def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
     for port in printed:
         page.servers.stop(port)
     with TemporaryFile("w+", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec env {text}"],
-            cwd=page.folder,
-            env=environment(page) | server_settings(page, ports[0]),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        process = start(f"exec env {text}", page, output.fileno(), ports[0])
         page.servers.processes |= dict.fromkeys(printed, process)
         end = time.monotonic() + READY
         while True:
