@@ -11,6 +11,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -158,6 +159,8 @@ def client_of(until: ExitStack, loss: Loss, events: Events, request: str) -> lis
     process = start(until, events, *client, *reader.split())
     if not process.stdout or not process.stdout.read(1):
         raise NotStartedError(f"nothing to read within {READING} s")
+    if not loss.lost:
+        process.send_signal(signal.SIGSTOP)  # it reads no more
     return client
 
 
