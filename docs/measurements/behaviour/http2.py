@@ -6,7 +6,6 @@
 
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from h2.events import (
 from docs.measurements.behaviour.proxies import PROXIES, Proxy, serve
 from docs.measurements.behaviour.responses import arrival_of_ticks
 from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Target, with_id
+from docs.measurements.lab.environments import printed_version
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import new_id
 from docs.measurements.lab.recorder import Answer, Arrival
@@ -130,20 +130,14 @@ def departure(target: Http2Target) -> Cells:
     }
 
 
-def curl_version() -> str:
-    """Return the version of curl, or that there is none."""
-    if not shutil.which("curl"):
-        return NO_CURL
-    printed = subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout
-    return f"curl {printed.split()[1]}"
-
-
 def ask(proxy: Proxy) -> Cells:
     """Ask a proxy everything over HTTP/2."""
     with serve(proxy, http2=True) as proxied:
         target = Http2Target(proxied.port, proxied.events)
+        curl = shutil.which("curl")
+        printed = f"curl {printed_version(curl, '--version')}" if curl else NO_CURL
         cells: Cells = {
-            "versions": f"{proxied.versions}, {curl_version()}",
+            "versions": f"{proxied.versions}, {printed}",
             "small pieces": arrival_of_ticks(target, 6),
             "large pieces": arrival_of_ticks(target, 16 * 1024),
         }

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from flask import Response, request
 from docs.measurements.behaviour.app import app, streamed
 from docs.measurements.behaviour.proxies import PROGRAMS, Proxy, alike, configured
 from docs.measurements.behaviour.servers import read
+from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, Events, NotStartedError, end, event_log, new_id
 from docs.measurements.lab.results import Cells
@@ -174,7 +174,7 @@ def ask(loss: Loss) -> Cells:
         lost = time.monotonic()
         closed = events.wait(request, "call_on_close", WATCHED)
         made = events.times(request, "made")
-    parts = [f"gunicorn {version('gunicorn')}", f"Linux {platform.release().partition('-')[0]}"]
+    parts = [made_of("gunicorn"), f"Linux {platform.release().partition('-')[0]}"]
     parts += [PROGRAMS[loss.proxy["program"]].made_of()] if loss.proxy else []
     return {
         "the generator": "closed" if closed else "runs on",

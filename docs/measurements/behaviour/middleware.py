@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pkgutil import resolve_name
 from wsgiref.types import WSGIApplication
 
@@ -31,6 +30,7 @@ from docs.measurements.behaviour.responses import arrivals, errors, framings, he
 from docs.measurements.behaviour.servers import SERVERS, answers, command, read
 from docs.measurements.behaviour.target import Target
 from docs.measurements.behaviour.verdicts import verdicts
+from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import event_log, running
 from docs.measurements.lab.recorder import DECODERS
@@ -154,14 +154,14 @@ def names(around: Around) -> Cells:
     return {"around": around.name, "accepts": around.accept, "type": around.mimetype}
 
 
-def made_of(around: Around) -> Cells:
+def on(around: Around) -> Cells:
     """Return what something around the app comes with, and what serves both."""
-    versions = ", ".join(f"{package} {version(package)}" for package in around.packages)
-    return {"versions": versions, "behind": SERVER.name, **measured_on(*SERVER.packages)}
+    own = {"versions": made_of(*around.packages), "behind": SERVER.name}
+    return own | measured_on(*SERVER.packages)
 
 
 MEASUREMENT = Measurement(
-    "middleware", list(AROUND.values()), names=names, ask=ask, on=made_of, at_once=6
+    "middleware", list(AROUND.values()), names=names, ask=ask, on=on, at_once=6
 )
 
 

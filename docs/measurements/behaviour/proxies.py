@@ -4,10 +4,8 @@
 with names of proxies it asks only those, and keeps the other rows.
 """
 
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from docs._system.ports import free_port
 from docs.measurements.behaviour.questions import PATIENT
 from docs.measurements.behaviour.servers import SERVERS, Server, answers, command, fill, read
 from docs.measurements.behaviour.target import Target
+from docs.measurements.lab.environments import printed_version
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import NotStartedError, event_log, running
 from docs.measurements.lab.results import Cells
@@ -57,10 +56,7 @@ class Program:
         :raises NotStartedError: when it is not installed, or another release is.
         """
         name, *options = self.version.split()
-        path = self.find(name)
-        printed = subprocess.run([path, *options], capture_output=True, text=True)
-        found = re.search(r"\d+\.\d+\.\d+", (printed.stdout + printed.stderr).replace(path, ""))
-        version = f"{name} {found[0] if found else 'of no version'}"
+        version = f"{name} {printed_version(self.find(name), *options)}"
         if not version.startswith(f"{name} {self.release}"):
             raise NotStartedError(f"{version} is installed")
         return version

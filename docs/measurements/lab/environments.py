@@ -1,8 +1,10 @@
-"""Make virtual environments for what cannot be installed beside the rest."""
+"""What a measurement is made of: programs and packages, and environments for what needs its own."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -56,3 +58,19 @@ def versions(programs: Path, packages: Sequence[str]) -> str:
         raise NotStartedError(f"not installed: {', '.join(packages)}")
     pairs = zip(packages, found.stdout.split(), strict=True)
     return ", ".join(f"{package} {number}" for package, number in pairs)
+
+
+def made_of(*packages: str) -> str:
+    """Return packages of this environment with their versions."""
+    return ", ".join(f"{package} {version(package)}" for package in packages)
+
+
+def printed_version(program: str, *options: str) -> str:
+    """Return the version that a program prints, such as ``1.31.3``.
+
+    :param program: its path.
+    :param options: with which it does.
+    """
+    done = subprocess.run([program, *options], capture_output=True, text=True)
+    found = re.search(r"\d+\.\d+[\w.]*", (done.stdout + done.stderr).replace(program, ""))
+    return found[0] if found else "of no version"
