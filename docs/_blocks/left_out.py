@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from types import ModuleType
 
 from sybil import Example
 
@@ -63,7 +64,8 @@ def lose(example: Example, reason: LeftOut) -> None:
     if requests(example, page):
         above = [block for block in example.document.examples() if block.start < example.start]
         changed = changed.union(*(python_of(block).changes_when_called for block in above))
-    page.lose(names=python.makes, changed=changed, reason=why)
+    values = {name for name in changed if not isinstance(page.namespace.get(name), ModuleType)}
+    page.lost |= dict.fromkeys(values | python.makes, why)
     unmade = {
         file
         for file in python.strings

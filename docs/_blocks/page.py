@@ -5,8 +5,9 @@ import re
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import ExitStack, chdir, closing, suppress
 from http.client import HTTPConnection
 from importlib import invalidate_caches
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 from unittest import SkipTest
+from unittest.mock import patch
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -66,8 +68,8 @@ class Servers:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
-        #: The real ports, by the printed ones that they stand for.
-        self.ports: dict[int, int] = {}
+        #: The real ports, by the printed ones that they stand for until the page ends.
+        self.ports: dict[int, int] = defaultdict(free_port)
         #: The printed ports of servers that this machine cannot run, and why it cannot.
         self.left_out: dict[int, str] = {}
         self.server: BaseWSGIServer | None = None
@@ -77,12 +79,6 @@ class Servers:
         """Pass a request on to what the page calls ``app`` by now."""
         response: Iterable[bytes] = self.namespace["app"](environ, start_response)
         return response
-
-    def pin(self, printed: int) -> int:
-        """Return the real port that stands for a printed one, the same until the page ends."""
-        if printed not in self.ports:
-            self.ports[printed] = free_port()
-        return self.ports[printed]
 
     def port(self, printed: int = PRINTED_PORT) -> int:
         """Return the real port behind one that the page prints.
@@ -103,7 +99,7 @@ class Servers:
     def serve_app(self) -> None:
         """Serve the page's app on the port that a page prints for it."""
         if self.server is None:
-            port = self.pin(PRINTED_PORT)
+            port = self.ports[PRINTED_PORT]
             self.server = make_server("127.0.0.1", port, self.call_app, threaded=True)
             serve = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
             serve.start()
@@ -133,7 +129,7 @@ class Servers:
 
     def pin_all(self, text: str) -> str:
         """Replace every port that a text prints in an address by a real one of its own."""
-        return ADDRESS.sub(lambda found: str(self.pin(int(found[0]))), text)
+        return ADDRESS.sub(lambda found: str(self.ports[int(found[0])]), text)
 
     def to_printed(self, text: str) -> str:
         """Replace real ports in addresses by those that the page prints."""
@@ -167,11 +163,6 @@ class Page:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
-        self.temporary = TemporaryDirectory(prefix="page-")
-        self.folder = Path(self.temporary.name).resolve()
-        self.folder.chmod(0o755)  # a server started as root reads it as another user
-        self.settings = self.folder / ".settings"
-        self.settings.mkdir(mode=0o700)
         self.servers = Servers(namespace)
         #: The configurations of servers, by file, as the page prints them.
         self.configurations: dict[str, str] = {}
@@ -183,26 +174,45 @@ class Page:
         self.lost_files: dict[str, str] = {}
         #: Where the blocks stand that ran, as places in the text of the page.
         self.ran: set[int] = set()
-        self.environment = dict(os.environ)
-        self.directory = Path.cwd()
-        self.path = list(sys.path)
-        self.modules = dict(sys.modules)
-        module = sys.modules[NAME] = ModuleType(NAME)
-        module.__file__ = str(self.folder / f"{NAME}.py")
-        namespace["__name__"] = NAME
-        namespace["__file__"] = module.__file__
+        #: What puts the process back as it was before the page.
+        self.end = ExitStack()
+        self.folder = Path(self.end.enter_context(TemporaryDirectory(prefix="page-"))).resolve()
+        self.folder.chmod(0o755)  # a server started as root reads it as another user
+        self.settings = self.folder / ".settings"
+        self.settings.mkdir(mode=0o700)
+        self.enter()
+
+    def enter(self) -> None:
+        """Let the process work in the folder, as the module of the page, until the page ends."""
+        own = {
+            "LC_ALL": "C.UTF-8",
+            "PATH": search_path(),
+            "XDG_RUNTIME_DIR": str(self.settings),
+            "DATABASE_URL": f"sqlite:///{self.folder}/.flights.sqlite",
+        }
+        self.end.enter_context(patch.dict(os.environ, own))
+        self.end.enter_context(patch.object(sys, "path", [str(self.folder), *sys.path]))
+        self.end.enter_context(chdir(self.folder))
+        self.end.callback(self.restore_modules, dict(sys.modules))
+        self.end.callback(self.servers.close)
         for name in list(os.environ):
             if re.match(r"FLASK_|GUNICORN_|PYTHON|.*_proxy$", name, re.IGNORECASE):
                 del os.environ[name]
-        os.environ["LC_ALL"] = "C.UTF-8"
-        os.environ["PATH"] = search_path()
-        os.environ["XDG_RUNTIME_DIR"] = str(self.settings)
-        os.environ["DATABASE_URL"] = f"sqlite:///{self.folder}/.flights.sqlite"
-        os.chdir(self.folder)
-        sys.path.insert(0, str(self.folder))
+        module = sys.modules[NAME] = ModuleType(NAME)
+        module.__file__ = str(self.folder / f"{NAME}.py")
+        self.namespace |= {"__name__": NAME, "__file__": module.__file__}
 
-    def save(self, name: str, text: str) -> Path:
-        """Write a file into the page's folder and return its path.
+    def restore_modules(self, before: dict[str, ModuleType]) -> None:
+        """Forget the modules of the page, and the examples, which it may have changed."""
+        for name, module in list(sys.modules.items()):
+            file = Path(str(getattr(module, "__file__", None)))
+            own = file.is_relative_to(self.folder) or name.partition(".")[0] == "examples"
+            if own or module is None:  # which forbids to import it
+                del sys.modules[name]
+        sys.modules |= before
+
+    def save(self, name: str, text: str) -> None:
+        """Write a file into the page's folder, and let it take the place of what it was before.
 
         :param name: the path that the caption of a block gives.
         :param text: what the block shows.
@@ -213,11 +223,6 @@ class Page:
             raise ValueError(f"{name} is outside the page's folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        self.forget(file)
-        return file
-
-    def forget(self, file: Path) -> None:
-        """Let a file that was saved anew take the place of what was read from it before."""
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None)) == str(file) and name != NAME:
                 del sys.modules[name]
@@ -235,40 +240,6 @@ class Page:
         self.configurations[name] = text
         self.save(name, self.servers.pin_all(text))
 
-    def lose(self, names: Iterable[str], changed: Iterable[str], reason: str) -> None:
-        """Let names be missing that a block which is left out would have made or changed.
-
-        :param names: those that it would have made.
-        :param changed: those that it would have changed, or called, if they are modules.
-        :param reason: why the block is left out.
-        """
-        values = {name for name in changed if not isinstance(self.namespace.get(name), ModuleType)}
-        self.lost |= dict.fromkeys(values.union(names), reason)
-
-    def close(self) -> None:
-        """End the servers, put the process back as it was and remove the folder."""
-        try:
-            self.servers.close()
-        finally:
-            self.restore()
-
-    def restore(self) -> None:
-        """Put the process back as it was before the page."""
-        for name, module in list(sys.modules.items()):
-            if module is None or self.owns(module):  # None keeps a module from being imported
-                del sys.modules[name]
-        sys.modules |= self.modules
-        sys.path[:] = self.path
-        os.chdir(self.directory)
-        os.environ.clear()
-        os.environ.update(self.environment)
-        self.temporary.cleanup()
-
-    def owns(self, module: ModuleType) -> bool:
-        """Tell whether a module is the page's own: from its folder, or an example it may change."""
-        file = str(getattr(module, "__file__", None))
-        return Path(file).is_relative_to(self.folder) or module.__name__.startswith("examples")
-
 
 def open_page(namespace: dict[str, Any]) -> None:
     """Begin a page: Sybil's ``setup``."""
@@ -277,7 +248,7 @@ def open_page(namespace: dict[str, Any]) -> None:
 
 def close_page(namespace: dict[str, Any]) -> None:
     """End a page: Sybil's ``teardown``."""
-    namespace.pop("__page__").close()
+    namespace.pop("__page__").end.close()
 
 
 def page_of(namespace: dict[str, Any]) -> Page:

@@ -223,7 +223,7 @@ def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
     """
     for port in printed:
         page.servers.left_out.pop(port, None)
-    ports = [page.servers.pin(port) for port in printed]
+    ports = [page.servers.ports[port] for port in printed]
     text = PORT_OPTION.sub(str(ports[0]), page.servers.to_real(command.text))
     for file in command.configurations(page):
         page.servers.to_real(page.configurations[file])  # serves the page's app, if it leads there
