@@ -13,7 +13,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
 #: Each recorded table, with the program that measures it.
-TABLES = nox.project.load_toml("docs/measurements/results/record.toml")
+RECORD = nox.project.load_toml("docs/measurements/results/record.toml")
 #: What has pre-releases worth a warning: a page would differ on them before it does for readers.
 EARLY = {"flask", "werkzeug", "jinja2"}
 #: Four pages at a time on two cores, for mostly they wait. The suite orders them, longest first.
@@ -119,10 +119,10 @@ def measure(session: nox.Session) -> None:
         *group("peers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
-    if unknown := set(session.posargs) - {"tables", *TABLES}:
+    if unknown := set(session.posargs) - {"tables", *RECORD}:
         session.error(f"no recorded table: {', '.join(unknown)}")
-    names = [name for name in TABLES if not session.posargs or name in session.posargs]
-    for program in dict.fromkeys(TABLES[name]["program"] for name in names):
+    names = [name for name in RECORD if not session.posargs or name in session.posargs]
+    for program in dict.fromkeys(RECORD[name]["program"] for name in names):
         session.run("python", "-m", f"docs.measurements.{program}")
     session.run("python", "-m", "docs.measurements.publish.tables")
 

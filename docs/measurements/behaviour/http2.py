@@ -29,7 +29,7 @@ from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Target, with_i
 from docs.measurements.lab.environments import printed_version
 from docs.measurements.lab.measurement import Measurement, measured_on
 from docs.measurements.lab.processes import new_id
-from docs.measurements.lab.recorder import Answer, Arrival
+from docs.measurements.lab.recorder import Arrival, Exchange
 from docs.measurements.lab.results import Cells
 
 
@@ -80,9 +80,9 @@ class Stream:
 class Http2Target(Target):
     """A proxy that is asked over HTTP/2."""
 
-    def ask(self, path: str, *_: object, **__: object) -> Answer:
+    def ask(self, path: str, *_: object, **__: object) -> Exchange:
         """Send a request whose events can be found, and return what came of it."""
-        answer = Answer(request=new_id())
+        answer = Exchange(request=new_id())
         with closing(Stream(self.port, with_id(path, answer.request))) as stream:
             for event in stream.events():
                 if isinstance(event, ResponseReceived):

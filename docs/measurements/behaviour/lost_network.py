@@ -31,11 +31,11 @@ from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, Events, NotStartedError, end, event_log, new_id
 from docs.measurements.lab.results import Cells
 
-SERVER, CLIENT, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
+SERVER_IP, CLIENT_IP, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
 PORT = 8000
 APP = "docs.measurements.behaviour.lost_network:app"
 READING = 120  # seconds that a client may take until it reads its first piece
-WATCHED = 1200  # seconds for which each generator is watched
+RUNNING_ON = 1200  # seconds for which each generator is watched
 
 
 @app.get("/pieces")
@@ -43,7 +43,7 @@ def pieces_until() -> Response:
     """Send ``?size=`` bytes ``?every=`` so many seconds, for ``?lifetime=`` seconds at most."""
     size = request.args.get("size", 2, int)
     every = request.args.get("every", 1.0, float)
-    last = time.monotonic() + request.args.get("lifetime", 2.0 * WATCHED, float)
+    last = time.monotonic() + request.args.get("lifetime", 2.0 * RUNNING_ON, float)
 
     def generate() -> Iterator[bytes]:
         while time.monotonic() < last:
@@ -82,13 +82,13 @@ LOSSES = [Loss(name, **table) for name, table in alike(read("lost_network.toml")
 LINK = f"""
 ip link set lo up
 ip link add server type veth peer name client address {CLIENT_MAC} netns {{pid}}
-ip address add {SERVER}/24 dev server
+ip address add {SERVER_IP}/24 dev server
 ip link set server up
-ip neighbour replace {CLIENT} lladdr {CLIENT_MAC} dev server nud permanent
+ip neighbour replace {CLIENT_IP} lladdr {CLIENT_MAC} dev server nud permanent
 """
 
 #: The client tries until a stream answers, and reads what its pipe has room for.
-READER = f"curl -sfN --retry {READING} --retry-delay 1 --retry-all-errors http://{SERVER}:{PORT}"
+READER = f"curl -sfN --retry {READING} --retry-delay 1 --retry-all-errors http://{SERVER_IP}:{PORT}"
 
 
 def run(inside: list[str], commands: str) -> None:
@@ -142,18 +142,18 @@ def client_of(until: ExitStack, loss: Loss, events: Events, request: str) -> lis
     """
     server, client = namespace(until, events), namespace(until, events)
     run(server, LINK.format(pid=client[1].split("/")[2]))
-    run(client, f"ip address add {CLIENT}/24 dev client\nip link set client up")
+    run(client, f"ip address add {CLIENT_IP}/24 dev client\nip link set client up")
     if loss.retries:
         run(server, f"sh -c 'echo {loss.retries} > /proc/sys/net/ipv4/tcp_retries2'")
     lines = [f"        listener.sock.{call}" for call in loss.options] or ["        pass"]
     file = events.folder / "options.py"
     file.write_text(OPTIONS.format(options="\n".join(lines)), "utf-8")
-    address = "127.0.0.1" if loss.proxy else SERVER
+    address = "127.0.0.1" if loss.proxy else SERVER_IP
     gunicorn = f"-m gunicorn {APP} -b {address}:{PORT} -c {file} --no-control-socket --threads 4"
     start(until, events, *server, sys.executable, *gunicorn.split())
     if loss.proxy:
         proxy = Proxy(loss.bounds, **loss.proxy)
-        command = configured(proxy, events.folder, PORT, PORT, address=SERVER)
+        command = configured(proxy, events.folder, PORT, PORT, address=SERVER_IP)
         start(until, events, *server, *command)
     reader = f"{READER}/pieces?{loss.stream}&id={request}"
     process = start(until, events, *client, *reader.split())
@@ -172,7 +172,7 @@ def ask(loss: Loss) -> Cells:
         if loss.lost:
             run(client, "ip address flush dev client")
         lost = time.monotonic()
-        closed = events.wait(request, "call_on_close", WATCHED)
+        closed = events.wait(request, "call_on_close", RUNNING_ON)
         made = events.times(request, "made")
     parts = [made_of("gunicorn"), f"Linux {platform.release().partition('-')[0]}"]
     parts += [PROGRAMS[loss.proxy["program"]].made_of()] if loss.proxy else []

@@ -123,7 +123,7 @@ def closings(target: Target) -> Cells:
     return {"call_on_close after an error": "yes" if closed else "no"}
 
 
-QUESTIONS: list[Question] = [
+ASKED: list[Question] = [
     *(arrivals, framings, bodies, errors, closings, departures, heads, verdicts),
 ]
 
@@ -146,7 +146,7 @@ def serve(around: Around) -> Iterator[Target]:
 def ask(around: Around) -> Cells:
     """Ask everything of the app with something around it."""
     with serve(around) as target:
-        return answers(target, QUESTIONS)
+        return answers(target, ASKED)
 
 
 def names(around: Around) -> Cells:

@@ -7,11 +7,10 @@ with names of proxies it asks only those, and keeps the other rows.
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from docs._system.packaged import search_path
@@ -70,6 +69,7 @@ class Proxy:
     program: str
     settings: str = ""
     upstream_settings: str = ""
+    options: str = ""
     pass_on: str = DIRECTLY
     accel: str = ""
     accept: str = ""
@@ -89,9 +89,9 @@ def alike(tables: dict[str, Any]) -> dict[str, Any]:
     return {name: {**tables.get(one.pop("like", ""), {}), **one} for name, one in tables.items()}
 
 
-TABLES = read("proxies.toml")
-PROGRAMS = {name: Program(**table) for name, table in alike(TABLES["programs"]).items()}
-PROXIES = {name: Proxy(name, **table) for name, table in alike(TABLES["proxies"]).items()}
+FILE = read("proxies.toml")
+PROGRAMS = {name: Program(**table) for name, table in alike(FILE["programs"]).items()}
+PROXIES = {name: Proxy(name, **table) for name, table in alike(FILE["proxies"]).items()}
 
 
 def configured(
@@ -102,7 +102,6 @@ def configured(
     *,
     address: str = "127.0.0.1",
     http2: int = 0,
-    more: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Write the configuration of a proxy, and return the command that starts it.
 
@@ -112,36 +111,26 @@ def configured(
     :param upstream: the port of the app.
     :param address: where it is to listen.
     :param http2: the port where it is to speak HTTP/2, if it is.
-    :param more: what its configuration has beside its own, by the place where it goes.
     :raises NotStartedError: when it is not installed.
     """
     program = PROGRAMS[proxy.program]
     file = folder / "configuration.yml"
     values: dict[str, object] = {"folder": folder, "file": file, "address": address}
     values |= {"port": port, "upstream": upstream, "http2": http2}
-    places = {
-        "settings": proxy.settings,
-        "upstream_settings": proxy.upstream_settings,
-        "pass_on": proxy.pass_on,
-        "http2_settings": program.http2_settings if http2 else "",
-        "options": "",
-    }
-    for place, text in places.items():
-        values[place] = fill(f"{text} {more.get(place, '')}", values)
+    values["http2_settings"] = fill(program.http2_settings, values) if http2 else ""
+    for place in ("settings", "upstream_settings", "pass_on", "options"):
+        values[place] = fill(getattr(proxy, place), values)
     file.write_text(fill(program.configuration, values), "utf-8")
     name, *arguments = shlex.split(fill(program.command, values))
     return [program.find(name), *arguments]
 
 
 @contextmanager
-def serve(
-    proxy: Proxy, *, http2: bool = False, more: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Target]:
+def serve(proxy: Proxy, *, http2: bool = False) -> Iterator[Target]:
     """Run a proxy in front of the measured app until the block ends.
 
     :param proxy: which one.
     :param http2: whether the target is the port on which it speaks HTTP/2.
-    :param more: what its configuration has beside its own, by the place where it goes.
     :raises NotStartedError: when it is not installed, or does not answer.
     """
     program = PROGRAMS[proxy.program]
@@ -151,8 +140,7 @@ def serve(
     accept = f"Accept-Encoding: {proxy.accept}\r\n" if proxy.accept else ""
     with event_log() as events:
         folder = events.folder
-        http2_port = listening if http2 else 0
-        start = configured(proxy, folder, port, upstream, http2=http2_port, more=more)
+        start = configured(proxy, folder, port, upstream, http2=listening if http2 else 0)
         behind = command(proxy.server, upstream, folder, options=proxy.server.socket)
         settings = {"HOME": str(folder), "STREAM_ACCEL": proxy.accel}
         with (

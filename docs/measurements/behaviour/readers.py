@@ -10,7 +10,7 @@ from statistics import median
 from docs.measurements.behaviour.app import BLOCK, MOST_BLOCKS
 from docs.measurements.behaviour.target import ANSWERED, Target
 from docs.measurements.lab.processes import new_id
-from docs.measurements.lab.recorder import CLOSE, Answer, Arrival, ask
+from docs.measurements.lab.recorder import CLOSE, Arrival, Exchange, ask
 from docs.measurements.lab.results import Cells
 from examples.stream_check.response import Response
 
@@ -20,7 +20,7 @@ STAYING = 10  # clients that keep their connection open after a whole response
 SETTLING = 0.5  # seconds within which a server has answered them
 REST = 35.0  # seconds for which a reader pauses: longer than the limits of 30 s that servers have
 REST_BLOCKS = 640  # blocks that it reads in all, which no buffer has room for
-VIEWS = {"busy": "endless", "silent": "silent"}  # of the streams that a client leaves
+LEFT = {"busy": "endless", "silent": "silent"}  # of the streams that a client leaves
 TRIES = 30  # uploads of each size: on some servers it is a race what becomes of one
 UPLOADS = {"100 KB": 100_000, "10 MB": 10 * MEGABYTE}
 
@@ -32,7 +32,7 @@ def leave(target: Target, name: str) -> Cells:
     """
     request, response = new_id(), Response()
     with socket.create_connection(("127.0.0.1", target.port), LEAVING) as connection:
-        connection.sendall(target.request_bytes(f"/{VIEWS[name]}?id={request}"))
+        connection.sendall(target.request_bytes(f"/{LEFT[name]}?id={request}"))
         with suppress(TimeoutError):  # a proxy may hold the first piece back
             while data := connection.recv(65536):
                 if response.feed(data):
@@ -83,7 +83,7 @@ def rest(target: Target, pause: float = REST) -> str:
     :returns: ``every byte``, or how the response ended before; ``silent`` when it ended early and
         the client could not tell.
     """
-    answer = Answer()
+    answer = Exchange()
     try:
         with target.connect(f"/blocks?count={REST_BLOCKS}", CLOSE) as connection:
             data = connection.recv(1024)

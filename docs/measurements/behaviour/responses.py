@@ -2,7 +2,7 @@
 
 from docs.measurements.behaviour.app import LATE, TICK, TICKS
 from docs.measurements.behaviour.target import Target
-from docs.measurements.lab.recorder import Answer
+from docs.measurements.lab.recorder import Exchange
 from docs.measurements.lab.results import Cells
 
 SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
@@ -43,7 +43,7 @@ def arrivals(target: Target) -> Cells:
     }
 
 
-def framing(answer: Answer) -> str:
+def framing(answer: Exchange) -> str:
     """Return how the end of a stream is marked, or what came in place of the stream."""
     marked = answer.response.framing if answer.response.status == 200 else None
     return marked or answer.ending

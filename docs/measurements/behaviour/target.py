@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from docs.measurements.lab.processes import Events, new_id
-from docs.measurements.lab.recorder import Answer, ask, request_bytes
+from docs.measurements.lab.recorder import Exchange, ask, request_bytes
 
 ANSWERED = 15  # seconds that an answer may take
 LONGEST_WAIT = 30.0  # seconds after which a client that gets no byte gives up
@@ -36,7 +36,7 @@ class Target:
     headers: str = ""
     answered: float = ANSWERED
 
-    def ask(self, path: str, method: str = "GET", *, version: str = "1.1") -> Answer:
+    def ask(self, path: str, method: str = "GET", *, version: str = "1.1") -> Exchange:
         """Send a request whose events can be found, and return what came of it."""
         request = new_id()
         headers, timeout = self.headers, self.answered
@@ -45,7 +45,7 @@ class Target:
         answer.request = request
         return answer
 
-    def times(self, answer: Answer, event: str) -> list[float]:
+    def times(self, answer: Exchange, event: str) -> list[float]:
         """Return when an event took place, each time, in seconds since the request."""
         return [time - answer.began for time in self.events.times(answer.request, event)]
 

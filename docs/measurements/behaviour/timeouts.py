@@ -11,28 +11,29 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import SIGHUP, SIGQUIT, SIGTERM, Signals
+from typing import Any
 
 from docs.measurements.behaviour import proxies, servers
 from docs.measurements.behaviour.readers import rest, staying
 from docs.measurements.behaviour.target import Target
 from docs.measurements.lab.measurement import Measurement
-from docs.measurements.lab.recorder import CLOSE, Answer
+from docs.measurements.lab.recorder import CLOSE, Exchange
 from docs.measurements.lab.results import Cells
 
 #: A stream that has two seconds left when the signal comes, one that has nine, and one that takes
 #: longer than the 15 s that Envoy waits by itself, with the number of their pieces.
 SHORT, LONG, LONGER = "/endless?pieces=60", "/endless?pieces=200", "/endless?pieces=400"
-PIECES = {SHORT: 60, LONG: 200, LONGER: 400}
+PIECES_OF = {SHORT: 60, LONG: 200, LONGER: 400}
 SILENT = "/silent"  # with as many pieces as the long one
 STREAMED = 30  # seconds that a stream may take
 BEFORE_SIGNAL = 1.0  # seconds
 EXITING = 15  # seconds that a server may take to exit
-PAUSE = 5  # seconds for which a reader pauses
+RESTING = 5  # seconds for which a reader pauses
 
 #: What a client does that stays connected after it was told that its connection closes.
-STAYING = "other clients stay connected for longer than the limit"
+OTHERS_STAY = "other clients stay connected for longer than the limit"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Interruption:
         """Run the server or proxy."""
         if self.program in servers.SERVERS:
             return servers.serve(servers.SERVERS[self.program], self.options)
-        return proxies.serve(proxies.PROXIES[self.program], more={self.place: self.options})
+        proxy = proxies.PROXIES[self.program]
+        more: dict[str, Any] = {self.place: f"{getattr(proxy, self.place)} {self.options}"}
+        return proxies.serve(replace(proxy, **more))
 
 
 def limits(program: str, options: str, place: str = "upstream_settings") -> Iterator[Interruption]:
@@ -87,7 +90,7 @@ def interruptions() -> Iterator[Interruption]:
         yield from limits(name, limit)
         yield Interruption(name, "its reader pauses for longer than the limit", limit, "")
     gthread = servers.SERVERS["gunicorn gthread"]
-    yield Interruption(gthread.name, STAYING, gthread.request_limit)
+    yield Interruption(gthread.name, OTHERS_STAY, gthread.request_limit)
     for proxy in proxies.PROXIES.values():
         if proxy.time_limit:
             yield from limits(proxy.name, proxy.time_limit, proxy.limit_in)
@@ -100,7 +103,7 @@ def interruptions() -> Iterator[Interruption]:
         yield Interruption("nginx", event, options, sends=sends, place="options")
 
 
-def became(answer: Answer, pieces: int) -> str:
+def became(answer: Exchange, pieces: int) -> str:
     """Say what became of a stream, in one word.
 
     :param pieces: how many it has.
@@ -112,7 +115,7 @@ def became(answer: Answer, pieces: int) -> str:
 
 def paused(target: Target) -> Cells:
     """Let a reader pause."""
-    ended = rest(target, PAUSE)
+    ended = rest(target, RESTING)
     return {"the stream": "finished" if ended == "every byte" else ended}
 
 
@@ -127,13 +130,13 @@ def interrupted(target: Target, interruption: Interruption) -> Cells:
             target.processes[-1].send_signal(interruption.sends)
             if interruption.sends is not SIGHUP:
                 cells["exit, seconds"] = exits(target.processes[-1])
-        if interruption.event == STAYING:
+        if interruption.event == OTHERS_STAY:
             time.sleep(BEFORE_SIGNAL)
             with staying(target, CLOSE):
                 stream.result()
         answer = stream.result()
     return cells | {
-        "the stream": became(answer, PIECES.get(interruption.path, 200)),
+        "the stream": became(answer, PIECES_OF.get(interruption.path, 200)),
         "after, seconds": round(answer.seconds, 1),
     }
 

@@ -31,15 +31,15 @@ from docs.measurements.lab.results import Cells, recorded
 PAGE = ROOT / "docs/production/servers.rst"
 
 #: The app that the commands of the page serve: here it is the measured one.
-APP = "from docs.measurements.behaviour.app import app\n"
+DEPARTURES = "from docs.measurements.behaviour.app import app\n"
 
 ROUNDS = 4  # which client a server keeps waiting can be chance
-SHORT, LONG = 60, 160  # pieces of a stream of 3 s, and of one of 8 s
+THREE_S, EIGHT_S = 60, 160  # pieces of streams
 SLOW_BLOCKS = 80  # blocks of a slow reader: more than the buffers have room for
 SLOW = 0.05  # seconds between two reads of a slow reader
 
 
-class Settings(NamedTuple):
+class Setup(NamedTuple):
     """How a server is started for streams.
 
     :param name: what the guide calls it.
@@ -61,36 +61,35 @@ class Settings(NamedTuple):
 
 #: What looks as good, and in which some client waits.
 ALTERNATIVES = [
-    Settings(name, "gunicorn departures:app", {"gunicorn.conf.py": row["gunicorn"]}, row["room"])
+    Setup(name, "gunicorn departures:app", {"gunicorn.conf.py": row["gunicorn"]}, row["room"])
     for name, row in read("waiting.toml").items()
 ]
 
 SECTION = re.compile(r"^([^\n]+)\n~~~+\n(.*?)(?=^[^\n]+\n(?:~~~|---)|\Z)", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r":caption: (\S+)\n(?: +:.*\n)*\n((?:   .*\n|\n)+)")
+CAPTIONED = re.compile(r":caption: (\S+)\n(?: +:.*\n)*\n((?:   .*\n|\n)+)")
 COMMAND = re.compile(
     r"^   \$ ((?:gunicorn|waitress-serve|python -m cheroot|python \w+\.py|uvicorn|hypercorn|uwsgi"
     r"|granian|apache2)(?:.*\\\n)*.*)",
     re.MULTILINE,
 )
 ROOM = re.compile(r">>> full_with\(([\d *]+)")
-PORT = re.compile(r"\b800[0-3]\b")
+PAGE_PORT = re.compile(r"\b800[0-3]\b")
 
 
-def copied() -> Iterator[Settings]:
+def copied() -> Iterator[Setup]:
     """Yield the settings to copy, as the page has them."""
-    page = PAGE.read_text("utf-8")
-    _, _, page = page.partition("Settings to copy\n")
+    _, page = PAGE.read_text("utf-8").split("Settings to copy\n", 1)
     for title, text in SECTION.findall(page):
-        files = {name: dedent(lines) for name, lines in FILE.findall(text)}
+        files = {name: dedent(lines) for name, lines in CAPTIONED.findall(text)}
         commands = [" ".join(each.replace("\\\n", " ").split()) for each in COMMAND.findall(text)]
         for command in commands:
             name = title if len(commands) == 1 else command.split()[0]
             room = prod(int(each) for each in ROOM.findall(text)[0].split("*"))
-            yield Settings(name, command, files, room)
+            yield Setup(name, command, files, room)
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[Target]:
+def serve(settings: Setup) -> Iterator[Target]:
     """Run a server as the settings say, with the measured app, until the block ends.
 
     :raises NotStartedError: when it is not installed, or does not answer.
@@ -101,9 +100,9 @@ def serve(settings: Settings) -> Iterator[Target]:
         def here(text: str) -> str:
             for name in ("${PWD}", '"$PWD"'):
                 text = text.replace(name, str(folder))
-            return PORT.sub(str(port), text)
+            return PAGE_PORT.sub(str(port), text)
 
-        for file, text in {**settings.files, "departures.py": APP}.items():
+        for file, text in {**settings.files, "departures.py": DEPARTURES}.items():
             (folder / file).write_text(here(text), "utf-8")
         (folder / "packages").symlink_to(sysconfig.get_path("purelib"))
         command = here(settings.command)
@@ -147,7 +146,10 @@ def beside(target: Target, others: Callable[[], AbstractContextManager[object]])
 
 def over_the_limit(target: Target, room: int) -> float:
     """Return how long after the end of the shortest stream one client too many is answered."""
-    with streaming(target, 1, SHORT) as shortest, streaming(target, room - 1, LONG):
+    with (
+        streaming(target, 1, THREE_S) as shortest,
+        streaming(target, room - 1, EIGHT_S),
+    ):
         wait_for_next(target)
         answered = time.monotonic()
         ended = target.events.times(shortest, "finished")
@@ -187,12 +189,12 @@ def behind_slow_readers(target: Target, room: int, headers: str) -> float:
     return round(max(waits), 2)
 
 
-def ask(settings: Settings) -> Cells:
+def ask(settings: Setup) -> Cells:
     """Ask all of one server."""
     room = settings.room
     with serve(settings) as target:
         return {
-            "one place free, seconds": beside(target, lambda: streaming(target, room - 1, LONG)),
+            "one place free, seconds": beside(target, lambda: streaming(target, room - 1, EIGHT_S)),
             "none free, seconds": over_the_limit(target, room),
             "others stay, seconds": beside(target, lambda: staying(target)),
             "others stay after close, seconds": beside(target, lambda: staying(target, CLOSE)),
@@ -201,13 +203,13 @@ def ask(settings: Settings) -> Cells:
         }
 
 
-def wait(settings: Settings) -> Cells:
+def wait(settings: Setup) -> Cells:
     """Ask a server what takes long."""
     with serve(settings) as target:
         return pauses(target)
 
 
-def names(settings: Settings) -> Cells:
+def names(settings: Setup) -> Cells:
     """Return the name of settings, their text, and the streams that they have room for."""
     return {"settings": settings.name, "text": settings.text, "room": settings.room}
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Generic, TypeVar
 
 from docs.measurements.lab.processes import NotStartedError
-from docs.measurements.lab.results import RECORDED, TABLES, Cells, record, recorded
+from docs.measurements.lab.results import RECORD, RECORDED, Cells, record, recorded
 
 WAITING = 16  # cases that are waited for at the same time
 
@@ -49,7 +49,7 @@ class Measurement(Generic[Case]):
 
         :param names: of cases, as the first column of the key has them.
         """
-        first = TABLES[self.table].key[0]
+        first = RECORD[self.table].key[0]
         cases = [case for case in self.cases if not names or self.names(case)[first] in names]
         with ThreadPoolExecutor(WAITING) as pool:
             waited = list(pool.map(self.waited, cases))
@@ -79,7 +79,7 @@ class Measurement(Generic[Case]):
 
     def key(self, cells: Cells) -> tuple[str, ...]:
         """Return the cells of a row that tell it apart."""
-        return tuple(str(cells[name]) for name in TABLES[self.table].key)
+        return tuple(str(cells[name]) for name in RECORD[self.table].key)
 
     def put(self, cells: Cells) -> None:
         """Put a row into the table in place of the one with its key; drop those of no case."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from docs.measurements.lab.results import PLACE, RECORDED, TABLES, Table, recorded
+from docs.measurements.lab.results import PLACE, RECORD, RECORDED, RecordedTable, recorded
 
 AT_ONCE = 5  # programs; with all of them a small machine is too busy for their pauses
 
@@ -30,7 +30,7 @@ PROVENANCE = {
 UNITS = (", seconds", ", MB", ", pieces", ", speed", "pieces made for nobody")
 
 #: The recorded tables whose cells are categories.
-CATEGORIES = [table for table in TABLES.values() if table.key]
+CATEGORIES = [table for table in RECORD.values() if table.key]
 
 
 class Difference(NamedTuple):
@@ -44,7 +44,7 @@ class Difference(NamedTuple):
     text: str
 
 
-def differences(table: Table, folder: Path) -> Iterator[Difference]:
+def differences(table: RecordedTable, folder: Path) -> Iterator[Difference]:
     """Yield each row and category in which a folder's table differs from the record.
 
     :param table: which one.

@@ -87,20 +87,24 @@ def end(process: subprocess.Popen[str]) -> None:
             process.wait(ENDING)
 
 
-def wait_until_ready(port: int, process: subprocess.Popen[str], path: str, status: int) -> None:
+def wait_until_ready(
+    process: subprocess.Popen[str], log: Path, port: int, path: str, status: int
+) -> None:
     """Ask a program for a path until it answers with a status.
 
+    :param log: what it printed.
     :raises NotStartedError: when it ends first, or does not answer in time.
     """
     deadline = time.monotonic() + READY
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise NotStartedError(f"it ended with exit status {process.returncode}")
+    while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):  # it does not listen yet
             if ask(port, path, timeout=5).response.status == status:
                 return
         time.sleep(0.05)
-    raise NotStartedError(f"no answer after {READY} s")
+    ended = f"it ended with exit status {process.returncode}"
+    reason = f"no answer after {READY} s" if process.returncode is None else ended
+    last = " ".join(log.read_text("utf-8", "replace").split()[-40:])
+    raise NotStartedError(f"{reason}: {last}")
 
 
 @contextmanager
@@ -137,11 +141,7 @@ def running(
             start_new_session=True,
         )
     try:
-        try:
-            wait_until_ready(port, process, *ready)
-        except NotStartedError as error:
-            last = " ".join(log.read_text("utf-8", "replace").split()[-40:])
-            raise NotStartedError(f"{error}: {last}") from None
+        wait_until_ready(process, log, port, *ready)
         yield process
     finally:
         end(process)

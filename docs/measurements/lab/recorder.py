@@ -125,7 +125,7 @@ Ending = Literal["complete", "cut", "reset", "no end", "no answer", "malformed"]
 
 
 @dataclass
-class Answer:
+class Exchange:
     """What a client learned from one response.
 
     :param response: the response, as far as it came.
@@ -186,9 +186,9 @@ def ask(
     version: str = "1.1",
     timeout: float = 10,
     headers: str = "",
-) -> Answer:
+) -> Exchange:
     """Send one request to 127.0.0.1 and return what came of it; see :func:`receive`."""
-    answer = Answer(Response(method))
+    answer = Exchange(Response(method))
     try:
         with closing(receive(port, path, method, timeout, version, headers)) as arrivals:
             for arrival in arrivals:
@@ -210,7 +210,7 @@ def first_byte(port: int, path: str, timeout: float = 600) -> float:
 
     :raises TimeoutError: when nothing came for that many seconds.
     """
-    answer = Answer()
+    answer = Exchange()
     with closing(receive(port, path, timeout=timeout)) as arrivals:
         while not answer.parts:
             answer.take(next(arrivals))

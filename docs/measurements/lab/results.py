@@ -20,7 +20,7 @@ SHOWN = FOLDER / "shown"
 Cells = dict[str, str | float]
 
 
-class Table(NamedTuple):
+class RecordedTable(NamedTuple):
     """A recorded table.
 
     :param name: of its file, without its ending.
@@ -34,8 +34,8 @@ class Table(NamedTuple):
 
 
 #: The recorded tables by name, in the order in which they are measured.
-TABLES = {
-    name: Table(name, **table)
+RECORD = {
+    name: RecordedTable(name, **table)
     for name, table in tomllib.loads((FOLDER / "record.toml").read_text("utf-8")).items()
 }
 
