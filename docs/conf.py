@@ -20,8 +20,8 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 # Pages
 
 extensions = [
-    "docs._ext.figures",
     "docs._ext.one_file",
+    "docs._ext.pictures",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx_autodoc_typehints",

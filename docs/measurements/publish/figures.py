@@ -8,9 +8,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from docs.measurements.lab.results import recorded
-from docs.measurements.publish.arrivals import VIEWS, typical_run
 from docs.measurements.publish.drawing import CENTRED, FONT, Theme, axes_of, bars
-from docs.measurements.publish.lifecycle import Settings, agreeing, merge, recorded_order, steps
+from docs.measurements.publish.flask_versions import (
+    Settings,
+    agreeing,
+    merge,
+    recorded_order,
+    steps,
+)
+from docs.measurements.publish.typical_run import typical_run
 
 
 def arrivals(theme: Theme) -> Axes:
@@ -22,7 +28,7 @@ def arrivals(theme: Theme) -> Axes:
             (float(row["seconds"]), 100 * int(row["bytes_so_far"]) / whole)
             for row in typical_run(rows, view)
         ]
-        for view in VIEWS
+        for view in ("streamed", "buffered")
     }
     end = 1.06 * max(run[-1][0] for run in runs.values())
     heights = {"streamed": 54, "buffered": 5}  # of the labels, left of where the lines rise

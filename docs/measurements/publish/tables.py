@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from docs.measurements.lab.results import SHOWN, recorded, write, written
-from docs.measurements.publish import arrivals, clients, lifecycle
+from docs.measurements.publish import flask_versions, noticing, typical_run
 
 Row = Mapping[str, str]
 
@@ -76,7 +76,7 @@ def shown_of(row: Row, column: str) -> str:
     return shown(column, row[column])
 
 
-class Table(NamedTuple):
+class PageTable(NamedTuple):
     """A table of a page. ``tables.toml`` explains each name."""
 
     record: str
@@ -126,7 +126,7 @@ class Table(NamedTuple):
         return cells.pop() if cells else ""
 
 
-TABLES = {name: Table(**table) for name, table in declared("tables.toml").items()}
+PAGE_TABLES = {name: PageTable(**table) for name, table in declared("tables.toml").items()}
 
 
 def worded(lines: list[list[str]], first: str, others: str) -> list[list[str]]:
@@ -143,11 +143,11 @@ def worded(lines: list[list[str]], first: str, others: str) -> list[list[str]]:
 def derived() -> dict[str, list[list[str]]]:
     """Return every table that a page shows, by name, as the recorded rows give it."""
     return {
-        **{name: list(table.cells()) for name, table in TABLES.items()},
-        **lifecycle.tables(),
-        "lifecycle_open": worded(lifecycle.open_states(), "resource", "at_first"),
-        "arrivals_table": arrivals.table(),
-        "clients_notice": clients.notice(),
+        **{name: list(table.cells()) for name, table in PAGE_TABLES.items()},
+        **flask_versions.tables(),
+        "lifecycle_open": worded(flask_versions.open_states(), "resource", "at_first"),
+        "arrivals_table": typical_run.table(),
+        "clients_notice": noticing.table(),
     }
 
 

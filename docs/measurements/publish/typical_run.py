@@ -5,15 +5,13 @@ from statistics import median_low
 
 from docs.measurements.lab.results import recorded
 
-VIEWS = ("streamed", "buffered")
 
-#: What one ``recv`` brought of the body, by the names of the recorded columns.
-Arrival = dict[str, str]
+def typical_run(rows: Iterable[dict[str, str]], view: str) -> list[dict[str, str]]:
+    """Return the rows of one run of a view: the one whose last byte came at the median time.
 
-
-def typical_run(rows: Iterable[Arrival], view: str) -> list[Arrival]:
-    """Return the rows of one run of a view: the one whose last byte came at the median time."""
-    runs: dict[str, list[Arrival]] = {}
+    :param rows: recorded ones; each is what one ``recv`` brought of the body.
+    """
+    runs: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         if row["view"] == view:
             runs.setdefault(row["run"], []).append(row)
@@ -24,7 +22,7 @@ def typical_run(rows: Iterable[Arrival], view: str) -> list[Arrival]:
 def table() -> list[list[str]]:
     """Return the few numbers that a page shows beside the figure, their header first."""
     lines = [["Page", "First byte", "Last byte", "Measured on"]]
-    for view in VIEWS:
+    for view in ("streamed", "buffered"):
         run = typical_run(recorded("arrivals"), view)
         ends = [f"{float(row['seconds']):.2f}\N{NO-BREAK SPACE}s" for row in (run[0], run[-1])]
         server = "gunicorn {gunicorn} ({worker}), Flask {flask}, {date}".format(**run[0])

@@ -10,7 +10,7 @@ from packaging.version import Version
 from docs.measurements.lab.results import recorded
 
 #: What a row was recorded on.
-PROVENANCE = ("flask", "werkzeug", "python", "date")
+MEASURED_ON = ("flask", "werkzeug", "python", "date")
 
 # What was recorded
 
@@ -80,7 +80,7 @@ def agreeing() -> list[Settings]:
     groups: dict[tuple[bool, str], list[str]] = {}
     for wrapped, flask in product((True, False), different("flask")):
         same = [
-            [cell for name, cell in row.items() if name not in PROVENANCE]
+            [cell for name, cell in row.items() if name not in MEASURED_ON]
             for record in ("lifecycle", "lifecycle_resources")
             for row in recorded_on(flask, record, wrapped="yes" if wrapped else "no")
         ]
