@@ -7,9 +7,9 @@ from docs._blocks.kinds.configuration import save_configuration
 from docs._blocks.kinds.console import run_console
 from docs._blocks.kinds.http import compare_wire
 from docs._blocks.kinds.include import include
-from docs._blocks.kinds.pycon import docstring_prompts, session_parser
+from docs._blocks.kinds.pycon import docstring_prompts, run_prompts
 from docs._blocks.kinds.python import run_python
-from docs._blocks.kinds.rst import NestedPage
+from docs._blocks.kinds.rst import nested_page
 from docs._blocks.kinds.template import save_template
 from docs._blocks.page import close_page, open_page
 from docs._blocks.parser import FENCES, BlockParser, Runner
@@ -22,14 +22,14 @@ CONFIGURATIONS = ["apacheconf", "caddyfile", "haproxy", "ini", "nginx", "vcl", "
 #: Kind of block: what runs it.
 KINDS: dict[str, Runner] = {
     "python": run_python,
-    "pycon": session_parser(),
+    "pycon": run_prompts,
     "html+jinja": save_template,
     "console": run_console,
     "http": compare_wire,
     **dict.fromkeys(CONFIGURATIONS, save_configuration),
     "literalinclude": include,
 }
-KINDS["rst"] = NestedPage(BlockParser(KINDS))
+KINDS["rst"] = nested_page(BlockParser(KINDS))
 
 pages = Sybil(
     parsers=[BlockParser(KINDS)],

@@ -50,14 +50,17 @@ def turn(example: Example) -> int:
     return place
 
 
-def or_left_out(evaluator: Evaluator) -> Evaluator:
-    """Make an evaluator that leaves a block out where it needs what another would have left.
+def on_its_page(evaluator: Evaluator) -> Evaluator:
+    """Make an evaluator that lets the page know what a block did to it.
+
+    A block is left out where it needs what another one, which was left out, would have left.
+    An app that it brings takes the place of a server that the page started.
 
     :param evaluator: what runs the block.
     """
 
     def evaluate(example: Example) -> str | None:
-        page = page_of(example.namespace)
+        page, app = page_of(example.namespace), example.namespace.get("app")
         try:
             if page.left_out:
                 left_out.check_needs(example)
@@ -67,6 +70,8 @@ def or_left_out(evaluator: Evaluator) -> Evaluator:
             raise
         if page.left_out:
             left_out.keep(example)
+        if example.namespace.get("app") is not app:
+            page.servers.renew_app()
         return result
 
     return evaluate
@@ -95,7 +100,7 @@ class BlockParser:
             for region in self.assign(block, kind, document):
                 region.lexemes |= {"block": line, "kind": kind}
                 if region.evaluator:
-                    region.evaluator = or_left_out(region.evaluator)
+                    region.evaluator = on_its_page(region.evaluator)
                 if waiting and kind == "http":
                     early.append(region)
                 elif waiting and brings_app(region, document):
@@ -122,7 +127,7 @@ class BlockParser:
             if unknown:
                 runner = refuse(f"nothing runs a block with {', '.join(sorted(unknown))}")
             if isinstance(runner, DocTestStringParser):
-                yield from prompts(block, runner, document)
+                yield from prompts(block, document)
                 return
             block.evaluator = runner or refuse(
                 f"nothing runs {f'a {kind!r} block' if kind else 'a block of no language'}: "

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil.integration.pytest import SybilItem
@@ -65,12 +66,11 @@ class EveryBlockRan:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember which blocks ran, whatever came of it, and which were left out."""
-        found = {name: str(value) for name, value in report.user_properties}
+        found: dict[str, Any] = dict(report.user_properties)
         if PLACE in found:
-            file, _, line = found[PLACE].rpartition(":")
-            self.ran.add((file, int(line)))
+            self.ran.add(found[PLACE])
             if report.failed:
-                self.red.add((file, int(line)))
+                self.red.add(found[PLACE])
         if REASON in found:
             self.left_out.append(found[REASON])
             if self.coverage:  # what only that block reaches is not to be missed here
@@ -91,7 +91,6 @@ class EveryBlockRan:
             self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self.reading.close()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the proof found, and name each block that was left out with what it needs."""
@@ -162,14 +161,12 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and isinstance(item, SybilItem):
         line = item.example.region.lexemes.get("block", item.example.line)
-        report.user_properties.append((PLACE, f"{item.path}:{line}"))
+        report.user_properties.append((PLACE, (str(item.path), line)))
         if isinstance(cause, LeftOut):
             report.user_properties.append((REASON, str(cause)))
         elif report.skipped:
-            report.outcome, report.longrepr = (
-                "failed",
-                f"{item.nodeid}: a block may not skip itself",
-            )
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: a block may not skip itself"
         above = page_of(item.example.namespace).left_out
         if report.failed and above:
             advice = "If it needs more of them than the suite sees, let Python do that on the page."

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from pickle import load
-from tempfile import TemporaryDirectory
+from pickle import loads
+from tempfile import mkdtemp
 
 from docutils import nodes
 
@@ -39,14 +39,12 @@ class Reading:
     """
 
     def __init__(self, files: set[Path]) -> None:
-        self.folder = TemporaryDirectory(prefix="doctrees-")
+        self.folder = Path(mkdtemp(prefix="doctrees-"))
         pages = showing(files)
         only = ["-D", f"include_patterns={','.join(pages)}", "-D", f"root_doc={pages[0][:-4]}"]
-        trees = ["-d", f"{self.folder.name}/doctrees"]
-        self.errors = Path(self.folder.name, "errors")
-        with self.errors.open("w") as errors:
-            command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *only, *trees]
-            command += [str(DOCS), f"{self.folder.name}/out"]
+        places = ["-d", f"{self.folder}/doctrees", str(DOCS), f"{self.folder}/out"]
+        with (self.folder / "errors").open("w") as errors:
+            command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *only, *places]
             self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
 
     def doctrees(self) -> Iterator[nodes.document]:
@@ -55,17 +53,10 @@ class Reading:
         :raises RuntimeError: when Sphinx cannot read the pages.
         """
         if self.process.wait():
-            raise RuntimeError(f"Sphinx could not read the pages:\n{self.errors.read_text()}")
-        for tree in Path(self.folder.name, "doctrees").rglob("*.doctree"):
-            with tree.open("rb") as file:
-                document: nodes.document = load(file)
-            yield document
-
-    def close(self) -> None:
-        """End the process, if it goes on, and remove what it made."""
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
+            errors = (self.folder / "errors").read_text()
+            raise RuntimeError(f"Sphinx could not read the pages:\n{errors}")
+        for tree in (self.folder / "doctrees").rglob("*.doctree"):
+            yield loads(tree.read_bytes())
 
 
 def docstring_line(file: Path, name: str, text: str) -> int:
@@ -82,25 +73,11 @@ def docstring_line(file: Path, name: str, text: str) -> int:
     scope: ast.AST = ast.parse(source)
     module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for part in name.removeprefix(module).strip(".").split("."):
-        for node in ast.iter_child_nodes(scope):
-            if getattr(node, "name", None) == part:
-                scope = node
+        inside = ast.iter_child_nodes(scope)
+        scope = next((node for node in inside if getattr(node, "name", "") == part), scope)
     docstring: ast.stmt = vars(scope)["body"][0]
     lines = [line.strip() for line in source.splitlines()]
     return lines.index(text, docstring.lineno - 1) + 1
-
-
-def place(block: nodes.Element) -> Place:
-    """Return where a block stands in the project, be it on a page or in a docstring."""
-    source, _, name = str(block.source).partition(":docstring of ")
-    if name:
-        return source, docstring_line(Path(source), name, first_line(block))
-    return source, block.line or 0
-
-
-def first_line(block: nodes.Element) -> str:
-    """Return the first line of a block."""
-    return block.astext().strip().partition("\n")[0]
 
 
 def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict[Place, str]:
@@ -113,10 +90,12 @@ def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict
     for document in documents:
         for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
             for block in document.findall(kind):
-                where = place(block)
-                on_page = str(document["source"]) in files and f"{ROOT}/examples" not in where[0]
-                if where[0] in files or on_page:
-                    shown[where] = first_line(block)
+                first_line = block.astext().strip().partition("\n")[0]
+                file, _, name = str(block.source).partition(":docstring of ")
+                on_page = str(document["source"]) in files and not name
+                if file in files or on_page:
+                    line = docstring_line(Path(file), name, first_line) if name else block.line
+                    shown[file, line or 0] = first_line
     return shown
 
 

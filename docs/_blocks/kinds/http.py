@@ -30,23 +30,11 @@ def exchange(request: bytes, port: int) -> bytes:
     raise TimeoutError(f"the answer did not end within {TIMEOUT} seconds")
 
 
-def to_wire(shown: str) -> bytes:
-    """Return the bytes that a request on a page stands for: each line end is CR LF.
-
-    The line ends are those of :rfc:`9112#section-2.1`.
-    """
-    return shown.replace("\n", "\r\n").encode()
-
-
 def show(character: str) -> str:
     r"""Return what stands for a character on a page: itself, or an escape such as ``\n``."""
-    if character == "\\":
-        return "\\\\"
-    if character.isprintable():
+    if character.isprintable() and character != "\\":
         return character
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    octets = character.encode("utf-8", "surrogateescape")
-    return named.get(character) or "".join(f"\\x{octet:02x}" for octet in octets)
+    return repr(character.encode("utf-8", "surrogateescape"))[2:-1]
 
 
 def to_page(wire: bytes) -> str:
@@ -105,7 +93,8 @@ def compare_wire(example: Example) -> str | None:
     request, expected = parts[0], parts[1].rstrip("\n")
     host = ADDRESS.search(request)
     port = page_of(example.namespace).servers.port(int(host[0]) if host else PRINTED_PORT)
-    wire = exchange(to_wire(request), port)
+    # Each line end is CR LF: RFC 9112, section 2.1.
+    wire = exchange(request.replace("\n", "\r\n").encode(), port)
     try:
         return compare(expected, answer_to_page(wire, body_expected=request[:5] != "HEAD "))
     except ValueError as error:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from sybil import Document, Example
 
-from docs._blocks.kinds.python import newest_app_served
 from docs._blocks.page import ROOT, page_of
 from docs._blocks.parser import FENCES
 
@@ -16,25 +15,23 @@ def include(example: Example) -> str | None:
     A module is imported and the page gets its names. A template is saved in the page's folder, and
     so is a module whose caption is its own name, for a program of the page to import.
     """
+    page = page_of(example.namespace)
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
-    if not file.is_relative_to(ROOT):
-        return f"a page includes files of examples/, and {file.name} is outside of the project"
-    inside = file.relative_to(ROOT)
-    if inside.name == "README.md":
-        readme = Document(file.read_text("utf-8"), str(file))
-        python = next(block for block in FENCES(readme) if block.lexemes["arguments"] == "python")
-        with newest_app_served(example):
-            exec(compile(python.lexemes["source"], str(file), "exec"), example.namespace)
+    text = file.read_text("utf-8")
+    if file == ROOT / "README.md":
+        fences = FENCES(Document(text, str(file)))
+        python = next(block for block in fences if block.lexemes["arguments"] == "python")
+        exec(compile(python.lexemes["source"], str(file), "exec"), example.namespace)
         return None
-    if inside.parts[0] != "examples":
-        return f"a page includes files of examples/, and {inside} is none"
+    if not file.is_relative_to(ROOT / "examples"):
+        return f"a page includes files of examples/, and {file.name} is none"
+    inside = file.relative_to(ROOT / "examples")
     if inside.suffix == ".py":
-        module = import_module(".".join(inside.with_suffix("").parts))
+        module = import_module(".".join(["examples", *inside.with_suffix("").parts]))
         names = vars(module).items()
-        with newest_app_served(example):
-            example.namespace.update({name: value for name, value in names if name[:2] != "__"})
+        example.namespace.update({name: value for name, value in names if name[:2] != "__"})
         if example.region.lexemes["options"].get("caption") == inside.name:
-            page_of(example.namespace).save(inside.name, file.read_text("utf-8"))
+            page.save(inside.name, text)
     else:
-        page_of(example.namespace).save("/".join(inside.parts[1:]), file.read_text("utf-8"))
+        page.save(str(inside), text)
     return None

@@ -21,12 +21,11 @@ class PromptEvaluator(DocTestEvaluator):
         return super().__call__(example)
 
 
-def session_parser() -> DocTestStringParser:
-    """Make what runs a ``pycon`` block: a doctest for each prompt."""
-    return DocTestStringParser(PromptEvaluator(ELLIPSIS | DONT_ACCEPT_TRUE_FOR_1))
+#: Runs a ``pycon`` block: a doctest for each prompt.
+run_prompts = DocTestStringParser(PromptEvaluator(ELLIPSIS | DONT_ACCEPT_TRUE_FOR_1))
 
 
-def prompts(block: Region, runner: DocTestStringParser, document: Document) -> Iterator[Region]:
+def prompts(block: Region, document: Document) -> Iterator[Region]:
     """Split an interactive session into its prompts, each a region of its own."""
     source = block.lexemes["source"]
     if not source.lstrip().startswith(">>> "):
@@ -35,7 +34,7 @@ def prompts(block: Region, runner: DocTestStringParser, document: Document) -> I
         return
     # The text as it stands on the page, so that each prompt keeps its line.
     start = end = block.start + source.offset
-    for prompt in honest(runner(document.text[start : block.end], document.path)):
+    for prompt in honest(run_prompts(document.text[start : block.end], document.path)):
         prompt.start += start
         prompt.end += start
         if document.text[end : prompt.start].strip():
@@ -56,4 +55,4 @@ def honest(regions: Iterable[Region]) -> Iterator[Region]:
 
 def docstring_prompts(document: Document) -> Iterator[Region]:
     """Find the prompts of a docstring: a Sybil parser."""
-    return honest(session_parser()(document.text, document.path))
+    return honest(run_prompts(document.text, document.path))

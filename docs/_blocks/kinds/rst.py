@@ -1,26 +1,24 @@
 """Run an ``rst`` block, which shows how to write a page, as a page of its own."""
 
 from sybil import Document, Example
-from sybil.typing import Parser
+from sybil.typing import Evaluator, Parser
 
 from docs._blocks.page import close_page, open_page
 from docs._blocks.parser import turn
 
 
-class NestedPage:
-    """An evaluator that reads a block as a page and runs every block in it.
+def nested_page(parser: Parser) -> Evaluator:
+    """Make an evaluator that reads a block as a page and runs every block in it.
+
+    A failure names its line on the page around it.
 
     :param parser: what finds the blocks of a page.
     """
 
-    def __init__(self, parser: Parser) -> None:
-        self.parser = parser
-
-    def __call__(self, example: Example) -> str | None:
-        """Run the page that the block shows; a failure names its line on the page around it."""
+    def run_page(example: Example) -> str | None:
         above = "\n" * (example.line + example.parsed.line_offset)
         document = Document(above + example.parsed, example.path)
-        for region in self.parser(document):
+        for region in parser(document):
             document.add(region)
         if not document.regions:
             return "an 'rst' block shows a page, and this one has no block to run"
@@ -31,3 +29,5 @@ class NestedPage:
         finally:
             close_page(document.namespace)
         return None
+
+    return run_page
