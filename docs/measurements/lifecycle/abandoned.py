@@ -4,6 +4,7 @@
 """
 
 import gc
+import json
 import os
 import sys
 import threading
@@ -174,17 +175,18 @@ def collect() -> str:
 
 
 @app.get("/aftermath")
-def aftermath() -> dict[str, str | int]:
-    """Return what came of the stream, and of how many later requests.
+def aftermath() -> str:
+    """Return what came of the stream, and of how many later requests, in the order of a row.
 
     They are those that were sent, those after which ``teardown_appcontext`` did not run, and those
     that found in ``g`` what another request had left.
     """
-    return came_of_it | {
+    later = {
         "later": len(found),
         "not_torn_down": len(found) - len(torn_down),
         "found_g": sum(owner is not None for owner in found),
     }
+    return json.dumps(came_of_it | later)
 
 
 def noted(app: WSGI) -> WSGI:

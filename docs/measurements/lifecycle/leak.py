@@ -99,7 +99,7 @@ def measure_server(server: OneThread, number: int, programs: Path, events: Event
     program, *arguments = server.command.format(app=APP, port=port).split()
     command = [str(programs / program), *arguments]
     settings = {ABANDONED: str(number)}
-    with running(command, port, events, settings=settings, ready=("/", 404)):
+    with running(command, port, events, settings=settings, ready=("/aftermath", 200)):
         return measure_leak(port, VARIANTS[number])
 
 

@@ -56,9 +56,7 @@ def rows_of(program: str, flask: str, programs: Path) -> Iterator[Cells]:
     :raises RuntimeError: when another version was recorded, as a ``PYTHONPATH`` may cause.
     """
     command = [str(programs / "python"), "-m", f"docs.measurements.lifecycle.{program}"]
-    printed = subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=RECORDING
-    ).stdout
+    printed = subprocess.check_output(command, cwd=ROOT, timeout=RECORDING)
     for row in json.loads(printed):
         if row["flask"] != flask:
             raise RuntimeError(f"recorded on Flask {row['flask']}, not on {flask}")
