@@ -8,14 +8,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from docs.measurements.lab.results import recorded
+from docs.measurements.publish import flask_versions
 from docs.measurements.publish.drawing import CENTRED, FONT, Theme, axes_of, bars
-from docs.measurements.publish.flask_versions import (
-    Settings,
-    agreeing,
-    merge,
-    recorded_order,
-    steps,
-)
 from docs.measurements.publish.typical_run import typical_run
 
 
@@ -65,10 +59,10 @@ def arrivals(theme: Theme) -> Axes:
     return axes
 
 
-def phases(settings: Settings) -> list[str]:
+def phases(settings: flask_versions.Settings) -> list[str]:
     """Return the order of events of a stream that is read to its end, in few words."""
     order: list[str] = []
-    for event in recorded_order(
+    for event in flask_versions.recorded_order(
         flask=settings.flasks[0], wrapped=settings.wrapped, scenario="complete"
     ):
         word = "teardown" if event.startswith("teardown") else event
@@ -80,9 +74,9 @@ def phases(settings: Settings) -> list[str]:
 
 def lifecycle(theme: Theme) -> Axes:
     """Draw what runs before a stream and after it, a column for each recorded behaviour."""
-    columns = agreeing()
+    columns = flask_versions.agreeing()
     orders = [phases(settings) for settings in columns]
-    words = merge(orders)
+    words = flask_versions.merge(orders)
     heights = [2 if word == "the stream" else 1 for word in words]
     tops = [sum(heights[:row]) for row in range(len(words))]
     colours = {"teardown": theme.buffered, "the stream": theme.streamed}
@@ -92,7 +86,8 @@ def lifecycle(theme: Theme) -> Axes:
         title = str(settings).replace(", ", ",\n", 1)
         axes.text(column + 0.5, -0.25, title, color=theme.text, **CENTRED, va="bottom")
         axes.plot([column + 0.5] * 2, [0.5, sum(heights) - 0.5], color=theme.rule, zorder=0)
-        for word, top, height, step in zip(words, tops, heights, steps(order, words), strict=True):
+        places = flask_versions.steps(order, words)
+        for word, top, height, step in zip(words, tops, heights, places, strict=True):
             if step is None:
                 continue
             box = (column + 0.04, top + 0.12), 0.92, height - 0.24
