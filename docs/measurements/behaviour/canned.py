@@ -15,7 +15,8 @@ from queue import Empty, Queue
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Literal, NamedTuple
 
-from docs.measurements.lab.processes import NotStartedError, end
+from docs._system.leftovers import end_program
+from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.recorder import RESET
 
 UNREAD = 0.2  # seconds in which a client reads what has come, before a connection is reset
@@ -146,7 +147,7 @@ def browse(server: CannedServer, path: str, profile: Path, limit: float) -> Any:
     except Empty:
         raise NotStartedError(f"no report after {limit} s") from None
     finally:
-        end(process)
+        end_program(process)
 
 
 def version_of(program: str) -> str:

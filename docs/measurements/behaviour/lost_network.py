@@ -23,12 +23,13 @@ from typing import Any
 
 from flask import Response, request
 
+from docs._system.leftovers import end_program
 from docs.measurements.behaviour.app import app, streamed
 from docs.measurements.behaviour.proxies import PROGRAMS, Proxy, alike, configured
 from docs.measurements.behaviour.servers import read
 from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.measurement import Measurement
-from docs.measurements.lab.processes import ROOT, Events, NotStartedError, end, event_log, new_id
+from docs.measurements.lab.processes import ROOT, Events, NotStartedError, event_log, new_id
 from docs.measurements.lab.results import Cells
 
 SERVER_IP, CLIENT_IP, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
@@ -112,7 +113,7 @@ def start(until: ExitStack, events: Events, *command: str) -> subprocess.Popen[s
         text=True,
         start_new_session=True,
     )
-    until.callback(end, process)
+    until.callback(end_program, process)
     return process
 
 

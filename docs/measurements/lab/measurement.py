@@ -8,6 +8,7 @@ from datetime import date
 from importlib.metadata import version
 from typing import Generic, TypeVar
 
+from docs._system.leftovers import leaving_nothing
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import RECORD, RECORDED, Cells, record, recorded
 
@@ -44,6 +45,7 @@ class Measurement(Generic[Case]):
     on: Callable[[Case], Cells] = lambda _: measured_on()
     at_once: int = 1
 
+    @leaving_nothing()
     def run(self, names: Sequence[str]) -> None:
         """Measure the named cases, or all, and put each row into the table when it is there.
 

@@ -1,7 +1,6 @@
 """Start a server or a proxy on a free port, wait until it answers, and end it by its id."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,12 +13,12 @@ from uuid import uuid4
 
 import psutil
 
+from docs._system.leftovers import end_program
 from docs._system.ports import free_port
 from docs.measurements.lab.recorder import ask
 
 ROOT = Path(__file__).parents[3]
 READY = 20  # seconds that a program may take to answer
-ENDING = 10  # seconds that it may take to end
 
 
 class NotStartedError(RuntimeError):
@@ -76,15 +75,6 @@ def event_log() -> Iterator[Events]:
 def new_id() -> str:
     """Return an id by which to find the events of a request."""
     return uuid4().hex[:8]
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """End a program that was started here, and all that it started."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):  # the second for workers that outlive it
-        with suppress(ProcessLookupError):  # it may have ended by itself
-            os.killpg(process.pid, ending)
-        with suppress(subprocess.TimeoutExpired):  # then the next signal is stronger
-            process.wait(ENDING)
 
 
 def wait_until_ready(
@@ -144,7 +134,7 @@ def running(
         wait_until_ready(process, log, port, *ready)
         yield process
     finally:
-        end(process)
+        end_program(process)
 
 
 class Gunicorn(NamedTuple):
