@@ -137,17 +137,16 @@ def iter_batches(columns: Sequence[str]) -> Generator[list[tuple[Value, ...]], N
 
     :param columns: fields of :class:`Flight`.
     """
-    scheme, location = filled_database()
+    scheme, location = database()
     select = select_flights(columns)
     if scheme == "sqlite":
-        with closing(read_sqlite(Path(location))) as connection:
+        with filled_sqlite(Path(location)) as connection:
             yield from fetch_batches(connection.execute(select))
     else:
-        with (
-            connect_postgresql(location, "iter_all_rows") as server,
-            server.cursor("flights") as cursor,
-        ):
-            yield from fetch_batches(cursor.execute(select))
+        with connect_postgresql(location, "iter_all_rows") as server:
+            fill_empty(server, location)
+            with server.cursor("flights") as cursor:
+                yield from fetch_batches(cursor.execute(select))
 
 
 def fetch_batches(cursor: Any) -> Iterator[list[tuple[Value, ...]]]:
@@ -183,14 +182,34 @@ def filled_database() -> tuple[str, str]:
     """
     scheme, location = database()
     if scheme == "sqlite":
-        if "flights" not in sqlite_tables(Path(location)):
-            fill_sqlite(Path(location), batches(read_january()), replace=False)
-    else:
-        with connect_postgresql(location, "filled_database") as connection:
-            filled = has_flights(connection)
-        if not filled:
-            fill_postgresql(location, batches(read_january()), replace=False)
+        with filled_sqlite(Path(location)):
+            return scheme, location
+    with connect_postgresql(location, "filled_database") as server:
+        fill_empty(server, location)
     return scheme, location
+
+
+@contextmanager
+def filled_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file to read its flights, those of January where it has none yet."""
+    if path.exists():
+        with closing(read_sqlite(path)) as connection:
+            if "flights" in sqlite_tables(connection):
+                yield connection
+                return
+    fill_sqlite(path, batches(read_january()), replace=False)
+    with closing(read_sqlite(path)) as connection:
+        yield connection
+
+
+def fill_empty(server: "Connection", url: str) -> None:
+    """Fill a PostgreSQL database without the table with the flights of January.
+
+    :param server: a connection to it, which then sees them.
+    :param url: its address, as libpq reads it.
+    """
+    if not has_flights(server):
+        fill_postgresql(url, batches(read_january()), replace=False)
 
 
 def database() -> tuple[str, str]:
@@ -214,16 +233,13 @@ def read_sqlite(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, check_same_thread=False)
 
 
-def sqlite_tables(path: Path) -> set[str]:
-    """Return the names of the tables in an SQLite file, none where there is no file.
+def sqlite_tables(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of the tables in an SQLite file.
 
     :raises sqlite3.DatabaseError: when the file is something else.
     """
-    if not path.exists():
-        return set()
-    with closing(read_sqlite(path)) as connection:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {name for (name,) in tables}
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in tables}
 
 
 def has_flights(server: "Connection") -> bool:
@@ -295,7 +311,10 @@ def fill_sqlite(path: Path, batches: Iterable[list[list[Cell]]], *, replace: boo
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with one_load(path):
-        tables = sqlite_tables(path)
+        tables: set[str] = set()
+        if path.exists():
+            with closing(read_sqlite(path)) as connection:
+                tables = sqlite_tables(connection)
         if "flights" in tables and not replace:
             return
         if others := tables - {"flights"}:

@@ -9,7 +9,7 @@ from psycopg.errors import error_from_result
 
 from examples.chunks import SIZE
 from examples.csv_text import DROPPED, FORMULA_START, RISKY, Block
-from examples.rows import TEXT_COLUMNS, connect_postgresql, filled_database, select_flights
+from examples.rows import TEXT_COLUMNS, connect_postgresql, database, fill_empty, select_flights
 
 #: A line of COPY without its end. Between quotes a line feed is a part of the cell.
 LINE = re.compile(rb'((?:[^"\n]+|"[^"]*")*)\n')
@@ -25,12 +25,13 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
     :param spreadsheet: neutralise formulas.
     :raises ValueError: when the database is not PostgreSQL.
     """
-    scheme, url = filled_database()
+    scheme, url = database()
     if scheme != "postgresql":
         raise ValueError("the source copy needs PostgreSQL; DATABASE_URL names an SQLite file")
     cells = [text_cell(name, spreadsheet) if name in TEXT_COLUMNS else name for name in columns]
     statement = f"COPY ({select_flights(cells)}) TO STDOUT (FORMAT csv)"
     with closing(connect_postgresql(url, "copy")) as connection:
+        fill_empty(connection, url)
         connection.pgconn.send_query(statement.encode())
         (started,) = connection.wait(generators.execute(connection.pgconn))
         if started.status != pq.ExecStatus.COPY_OUT:
