@@ -55,8 +55,8 @@ class Server:
         here = Path(sys.executable).parent
         if not self.python and self.names == self.packages:
             return here
-        flask = f"flask=={version('flask')}"
-        return environment(here / (self.python or "python"), *self.packages, flask)
+        python = here / (self.python or "python")
+        return environment(*self.packages, f"flask=={version('flask')}", python=python)
 
 
 def read(file: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -33,11 +34,11 @@ def made(python: Path, packages: tuple[str, ...]) -> TemporaryDirectory[str]:
     return folder
 
 
-def environment(python: Path, *packages: str) -> Path:
+def environment(*packages: str, python: Path = Path(sys.executable)) -> Path:
     """Return the folder of the programs of an environment, which is made once for all who ask.
 
-    :param python: the interpreter to make it with.
     :param packages: what to install, such as ``flask==3.1.3``.
+    :param python: the interpreter to make it with.
     :raises NotStartedError: when something cannot be installed.
     """
     with ONE_AT_A_TIME:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docs._system.ports import free_port
+from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Events, event_log, running
 from docs.measurements.lab.recorder import ask, receive
 from docs.measurements.lab.results import Cells, record
 from docs.measurements.lifecycle.abandoned import ABANDONED, PAUSE, VARIANTS, Variant
-from docs.measurements.lifecycle.versions import FLASKS, environment
+from docs.measurements.lifecycle.versions import FLASKS, with_flask
 
 LATER = 3  # requests before the abandoned stream is collected, and again after it
 ENOUGH = 5  # seconds that a server may take to be done with a stream, and to answer
@@ -105,19 +106,18 @@ def measure_server(server: OneThread, number: int, programs: Path, events: Event
 
 def leak_rows(flask: str, events: Events) -> Iterator[Cells]:
     """Yield a row for each server and variant on a version of Flask."""
-    installed = {name: version(name) for server in SERVERS for name in server.packages}
-    pinned = [f"{name}=={number}" for name, number in installed.items()]
-    with environment(flask, *pinned) as programs:
-        for server in SERVERS:
-            for number, variant in enumerate(VARIANTS):
-                row: Cells = {
-                    "flask": flask,
-                    "werkzeug": version("werkzeug"),
-                    "server": server.name,
-                    "versions": ", ".join(f"{name} {installed[name]}" for name in server.packages),
-                }
-                row |= measured_on() | {"flask": flask, "variant": variant.name}
-                yield row | measure_server(server, number, programs, events)
+    packages = {name for server in SERVERS for name in server.packages}
+    programs = with_flask(flask, *(f"{name}=={version(name)}" for name in packages))
+    for server in SERVERS:
+        for number, variant in enumerate(VARIANTS):
+            row: Cells = {
+                "flask": flask,
+                "werkzeug": version("werkzeug"),
+                "server": server.name,
+                "versions": made_of(*server.packages),
+            }
+            row |= measured_on() | {"flask": flask, "variant": variant.name}
+            yield row | measure_server(server, number, programs, events)
 
 
 def main() -> None:

@@ -7,14 +7,11 @@
 
 import json
 import subprocess
-import sys
-import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from docs.measurements.lab.environments import environment
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import ROOT
 from docs.measurements.lab.results import Cells, record
@@ -25,26 +22,17 @@ FLASKS = ("3.0.3", "3.1.1", "3.1.2", "3.1.3")
 #: What records on the installed Flask, by the table that it fills.
 PROGRAMS = {"lifecycle": "order", "lifecycle_resources": "resources"}
 
-INSTALLING = 300  # seconds that making an environment may take
 RECORDING = 300  # seconds that a program may take
 
 
-@contextmanager
-def environment(flask: str, *packages: str) -> Iterator[Path]:
-    """Make a virtual environment with a version of Flask, and return where its programs are.
+def with_flask(flask: str, *packages: str) -> Path:
+    """Return the folder of the programs of an environment with a version of Flask.
 
     :param flask: the version to install, with the Werkzeug that is installed here.
     :param packages: what else to install.
-    :raises subprocess.CalledProcessError: when something cannot be installed.
+    :raises NotStartedError: when something cannot be installed.
     """
-    with TemporaryDirectory(prefix="flask-") as folder:
-        venv.create(folder, with_pip=True)
-        programs = Path(folder, "Scripts" if sys.platform == "win32" else "bin")
-        install = [str(programs / "python"), "-m", "pip", "install", "--quiet"]
-        wanted = [f"flask=={flask}", f"werkzeug=={version('werkzeug')}", *packages]
-        command = [*install, "--disable-pip-version-check", *wanted]
-        subprocess.run(command, check=True, timeout=INSTALLING)
-        yield programs
+    return environment(f"flask=={flask}", f"werkzeug=={version('werkzeug')}", *packages)
 
 
 def rows_of(program: str, flask: str, programs: Path) -> Iterator[Cells]:
@@ -67,9 +55,9 @@ def main() -> None:
     """Record on every version, and write the rows."""
     rows: dict[str, list[Cells]] = {table: [] for table in PROGRAMS}
     for flask in FLASKS:
-        with environment(flask) as programs:
-            for table, program in PROGRAMS.items():
-                rows[table] += rows_of(program, flask, programs)
+        programs = with_flask(flask)
+        for table, program in PROGRAMS.items():
+            rows[table] += rows_of(program, flask, programs)
     for table, found in rows.items():
         record(table, found)
 
