@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -62,8 +62,14 @@ def versions(programs: Path, packages: Sequence[str]) -> str:
 
 
 def made_of(*packages: str) -> str:
-    """Return packages of this environment with their versions."""
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    """Return packages of this environment with their versions.
+
+    :raises NotStartedError: when one is not installed.
+    """
+    try:
+        return ", ".join(f"{package} {version(package)}" for package in packages)
+    except PackageNotFoundError as error:
+        raise NotStartedError(f"not installed: {error.name}") from error
 
 
 def printed_version(program: str, *options: str) -> str:

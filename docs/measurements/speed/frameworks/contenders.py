@@ -10,13 +10,13 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from docs._system.ports import free_port
 from docs.measurements.lab.databases import Databases, databases, postgresql_programs
+from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.processes import Events, NotStartedError, event_log, running
 from docs.measurements.lab.recorder import Drained, ask, drain
 from docs.measurements.speed.frameworks.export import COLUMNS, QUERIES
@@ -89,17 +89,6 @@ def read_contenders() -> Iterator[Contender]:
 CONTENDERS = list(read_contenders())
 
 
-def made_of(packages: Sequence[str]) -> str:
-    """Return packages, each with its version.
-
-    :raises NotStartedError: when one is not installed.
-    """
-    try:
-        return ", ".join(f"{name} {version(name)}" for name in packages)
-    except PackageNotFoundError as error:
-        raise NotStartedError(f"not installed: {error.name}") from error
-
-
 def find(program: str) -> str:
     """Return the path of a program: of ``psql``, the one that came with the server.
 
@@ -134,7 +123,7 @@ class Contest:
         settings = Source(app.source, app.database).settings(self.data)
         settings["STREAM_DATABASE"] = str(self.data.file)
         try:
-            made_of(app.packages)
+            made_of(*app.packages)
             until.enter_context(running(command, port, events, settings=settings, ready=("/", 404)))
             self.ports[app.process] = port
         except NotStartedError as error:
@@ -165,7 +154,7 @@ class Contest:
         :raises NotStartedError: when a part is not installed.
         """
         if contender.server:
-            return f"{made_of(contender.packages)}, {self.database_version(contender)}"
+            return f"{made_of(*contender.packages)}, {self.database_version(contender)}"
         command = [find(contender.name), "--version"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         return f"{contender.name} {next(word for word in shown if word[0].isdigit())}"
