@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import ExitStack, chdir, closing, suppress
 from http.client import HTTPConnection
 from importlib import invalidate_caches
@@ -75,11 +74,6 @@ class Servers:
         self.server: BaseWSGIServer | None = None
         self.processes: dict[int, subprocess.Popen[str]] = {}
 
-    def call_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass a request on to what the page calls ``app`` by now."""
-        response: Iterable[bytes] = self.namespace["app"](environ, start_response)
-        return response
-
     def port(self, printed: int = PRINTED_PORT) -> int:
         """Return the real port behind one that the page prints.
 
@@ -99,8 +93,9 @@ class Servers:
     def serve_app(self) -> None:
         """Serve the page's app on the port that a page prints for it."""
         if self.server is None:
-            port = self.ports[PRINTED_PORT]
-            self.server = make_server("127.0.0.1", port, self.call_app, threaded=True)
+            port, names = self.ports[PRINTED_PORT], self.namespace
+            # Each request goes to what the page calls app by then.
+            self.server = make_server("127.0.0.1", port, lambda *call: names["app"](*call), True)
             serve = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
             serve.start()
 
@@ -126,10 +121,6 @@ class Servers:
             return str(self.port(printed) if served or printed in self.left_out else printed)
 
         return ADDRESS.sub(real, text)
-
-    def pin_all(self, text: str) -> str:
-        """Replace every port that a text prints in an address by a real one of its own."""
-        return ADDRESS.sub(lambda found: str(self.ports[int(found[0])]), text)
 
     def to_printed(self, text: str) -> str:
         """Replace real ports in addresses by those that the page prints."""
@@ -238,7 +229,8 @@ class Page:
         :param text: what the block shows.
         """
         self.configurations[name] = text
-        self.save(name, self.servers.pin_all(text))
+        real = self.servers.ports
+        self.save(name, ADDRESS.sub(lambda printed: str(real[int(printed[0])]), text))
 
 
 def open_page(namespace: dict[str, Any]) -> None:

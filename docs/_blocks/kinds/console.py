@@ -48,6 +48,9 @@ LISTENS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+#: A command after its prompt, with the lines that continue it, and all that it must print.
+COMMAND = re.compile(r"^\$ (?P<text>(?:.*\\\n)*.*)\n(?P<expected>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+
 #: What stands between the words of a command that the shell reads.
 BETWEEN_WORDS = re.compile(r"[\s()|&;<>`\"'$]+")
 
@@ -131,20 +134,12 @@ class Command:
 
 def commands(example: Example) -> Iterator[Command]:
     """Split a block, which starts with a ``$`` prompt, into its commands."""
-    command: Command | None = None
     source = example.parsed.rstrip("\n") + "\n"
     first_line = example.line + example.parsed.line_offset + 1
-    for line, text in enumerate(source.splitlines(keepends=True), first_line):
-        if text.startswith("$ "):
-            if command:
-                yield command
-            command = Command(line, text[2:].rstrip("\n"), "")
-        elif command and command.text.endswith("\\"):
-            command.text = f"{command.text}\n{text.strip().removeprefix('> ')}"
-        elif command:
-            command.expected += text
-    if command:
-        yield command
+    for found in COMMAND.finditer(source):
+        text = re.sub(r"\n\s*(?:> )?", "\n", found["text"])
+        line = first_line + source.count("\n", 0, found.start())
+        yield Command(line, text, found["expected"])
 
 
 def absent(command: Command, page: Page) -> str:
