@@ -126,10 +126,9 @@ def clients() -> Iterator[Client]:
     for language, table in tables.items():
         for name, call in table.pop("calls").items():
             client = Client(language, name, call.strip(), **table)
-            like = client.like
-            yield (
-                client._replace(language=like, program=tables[like]["program"]) if like else client
-            )
+            if like := client.like:
+                client = client._replace(language=like, program=tables[like]["program"])
+            yield client
 
 
 CLIENTS = list(clients())

@@ -4,17 +4,11 @@ A verdict has to agree with the category that the battery found by other means: 
 piece was made, and ``stream_check`` knows only when bytes came.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from docs.measurements.behaviour.target import Target
+from docs.measurements.lab.results import Cells
 from examples.stream_check.client import check
 from examples.stream_check.report import Report
 from examples.stream_check.request import Options
-
-if TYPE_CHECKING:
-    from docs.measurements.behaviour.target import Target
-    from docs.measurements.lab.results import Cells
 
 #: For each category of arrival, the verdicts that agree with it. What comes one piece late comes
 #: piece by piece all the same: only who knows when it was made can tell.
