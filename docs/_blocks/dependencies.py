@@ -56,15 +56,10 @@ def names(source: str) -> Dependencies:
     """
     checker = Checker(ast.parse(source))
     undefined = [each for each in checker.messages if isinstance(each, UndefinedName)]
-    modules = [scope for scope in checker.deadScopes if isinstance(scope, ModuleScope)]
+    module = next(scope for scope in checker.deadScopes if isinstance(scope, ModuleScope))
     return Dependencies(
         needs={each.message_args[0] for each in undefined},
-        makes={
-            name
-            for module in modules
-            for name, binding in module.items()
-            if not isinstance(binding, Builtin)
-        },
+        makes={name for name, binding in module.items() if not isinstance(binding, Builtin)},
     )
 
 

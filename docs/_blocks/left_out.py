@@ -66,11 +66,8 @@ def lose(example: Example, reason: LeftOut) -> None:
         changed = changed.union(*(python_of(block).changes_when_called for block in above))
     values = {name for name in changed if not isinstance(page.namespace.get(name), ModuleType)}
     page.lost |= dict.fromkeys(values | python.makes, why)
-    unmade = {
-        file
-        for file in python.strings
-        if FILE.fullmatch(file) and not (page.folder / file).exists()
-    }
+    named = {file for file in python.strings if FILE.fullmatch(file)}
+    unmade = {file for file in named if not (page.folder / file).exists()}
     page.lost_files |= dict.fromkeys(caption_of(example) | unmade, why)
     if "app" in python.makes:
         page.servers.left_out[PRINTED_PORT] = why

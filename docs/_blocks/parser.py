@@ -46,8 +46,7 @@ def turn(example: Example) -> int:
     A page shows the bytes before the code, but the code must run before the bytes: the ``http``
     blocks above the page's first app run right after the block that brings it.
     """
-    place: int = example.region.lexemes.get("turn", example.start)
-    return place
+    return int(example.region.lexemes.get("turn", example.start))
 
 
 def on_its_page(evaluator: Evaluator) -> Evaluator:
