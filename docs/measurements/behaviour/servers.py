@@ -19,7 +19,7 @@ from typing import Any
 from docs._system.ports import free_port
 from docs.measurements.behaviour.questions import PATIENT, QUESTIONS, QUICK, Question
 from docs.measurements.behaviour.target import NO_CURL, Target
-from docs.measurements.lab.environments import environment, versions
+from docs.measurements.lab.environments import HERE, environment, made_of
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, event_log, running
 from docs.measurements.lab.results import Cells, recorded
@@ -52,10 +52,9 @@ class Server:
 
         :raises NotStartedError: when what it needs cannot be installed.
         """
-        here = Path(sys.executable).parent
         if not self.python and self.names == self.packages:
-            return here
-        python = here / (self.python or "python")
+            return HERE
+        python = HERE / (self.python or "python")
         return environment(*self.packages, f"flask=={version('flask')}", python=python)
 
 
@@ -99,11 +98,11 @@ def serve(server: Server, options: str = "") -> Iterator[Target]:
     :raises NotStartedError: when it is not installed, or does not answer.
     """
     port = free_port()
-    made_of = versions(server.programs(), server.names)
+    versions = made_of(*server.names, programs=server.programs())
     with event_log() as events:
         start = command(server, port, events.folder, options=options)
         with running(start, port, events) as process:
-            yield Target(port, events, [process], made_of)
+            yield Target(port, events, [process], versions)
 
 
 def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:

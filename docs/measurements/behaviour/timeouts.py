@@ -113,12 +113,6 @@ def became(answer: Exchange, pieces: int) -> str:
     return answer.ending
 
 
-def paused(target: Target) -> Cells:
-    """Let a reader pause."""
-    ended = rest(target, RESTING)
-    return {"the stream": "finished" if ended == "every byte" else ended}
-
-
 def interrupted(target: Target, interruption: Interruption) -> Cells:
     """Let something happen to a stream that is under way."""
     cells: Cells = {}
@@ -154,8 +148,11 @@ def exits(process: subprocess.Popen[str]) -> float | str:
 def ask(interruption: Interruption) -> Cells:
     """Serve a stream, and interrupt it or its reader."""
     with interruption.serve() as target:
-        cells = interrupted(target, interruption) if interruption.path else paused(target)
-        return {"versions": target.versions} | cells
+        cells: Cells = {"versions": target.versions}
+        if interruption.path:
+            return cells | interrupted(target, interruption)
+        ended = rest(target, RESTING)
+        return cells | {"the stream": "finished" if ended == "every byte" else ended}
 
 
 def names(interruption: Interruption) -> Cells:

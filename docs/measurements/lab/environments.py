@@ -3,15 +3,15 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
 from docs.measurements.lab.processes import NotStartedError
 
+HERE = Path(sys.executable).parent  # the programs of this environment
 INSTALLING = 300  # seconds that making an environment may take
 ONE_AT_A_TIME = Lock()  # two that need the same environment would each make one
 
@@ -45,31 +45,21 @@ def environment(*packages: str, python: Path = Path(sys.executable)) -> Path:
         return Path(made(python, packages).name, "bin")
 
 
-def versions(programs: Path, packages: Sequence[str]) -> str:
-    """Return packages of an environment with their versions, such as ``gunicorn 27.0.1``.
+def made_of(*packages: str, programs: Path = HERE) -> str:
+    """Return packages with their versions, such as ``gunicorn 27.0.1, gevent 26.9.0``.
 
-    :param programs: the folder of its programs.
+    :param programs: the folder of the programs of their environment, this one otherwise.
     :raises NotStartedError: when one is not installed.
     """
-    ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    found = subprocess.run(
-        [programs / "python", "-c", ask, *packages], capture_output=True, text=True
-    )
-    if found.returncode:
-        raise NotStartedError(f"not installed: {', '.join(packages)}")
-    pairs = zip(packages, found.stdout.split(), strict=True)
-    return ", ".join(f"{package} {number}" for package, number in pairs)
-
-
-def made_of(*packages: str) -> str:
-    """Return packages of this environment with their versions.
-
-    :raises NotStartedError: when one is not installed.
-    """
-    try:
-        return ", ".join(f"{package} {version(package)}" for package in packages)
-    except PackageNotFoundError as error:
-        raise NotStartedError(f"not installed: {error.name}") from error
+    theirs = [str(folder) for folder in programs.parent.glob("lib/python*/site-packages")]
+    parts = []
+    for package in packages:
+        path = sys.path if programs == HERE else theirs
+        found = next(iter(distributions(name=package, path=path)), None)
+        if found is None:
+            raise NotStartedError(f"not installed: {package}")
+        parts.append(f"{package} {found.version}")
+    return ", ".join(parts)
 
 
 def printed_version(program: str, *options: str) -> str:
