@@ -75,17 +75,18 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
         )
         # The first is alone, so that nothing delays the first byte.
         ahead = deque(islice(tasks, 1))
-        most = len(client.nthreads()) + 1
         for name in names:
             try:
+                # Workers join and leave while the stream runs.
+                most = sum(client.nthreads().values()) + 1
                 # With its future gone from here, the worker forgets the partition.
                 lines = ahead.popleft().result(timeout=STALL)
             except TimeoutError as error:
                 message = f"no worker sent {folder / name} within {STALL} seconds"
                 raise TimeoutError(message) from error
-            except CancelledError as error:
+            except (CancelledError, OSError) as error:
                 raise ConnectionError(f"Dask: {error}") from error
-            ahead.extend(islice(tasks, most - len(ahead)))
+            ahead.extend(islice(tasks, max(0, most - len(ahead))))
             while lines:
                 yield lines.pop(0)
 
