@@ -44,9 +44,9 @@ SERVERS = [
 def get(port: int, path: str) -> str:
     """Return what a server answers: the body, the status of an error, or that it was cut."""
     answer = ask(port, path, timeout=ENOUGH)
-    if answer.ending != "complete":
-        return "cut"
-    return answer.body.decode() if answer.response.status == 200 else str(answer.response.status)
+    if answer.ending == "complete":
+        return answer.body.decode()
+    return "cut" if answer.ending in ("reset", "no answer") else answer.ending
 
 
 def aftermath(port: int) -> Cells:
