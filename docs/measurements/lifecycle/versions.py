@@ -35,17 +35,16 @@ def with_flask(flask: str, *packages: str) -> Path:
     return environment(f"flask=={flask}", f"werkzeug=={version('werkzeug')}", *packages)
 
 
-def rows_of(program: str, flask: str, programs: Path) -> Iterator[Cells]:
-    """Yield the rows that a program records in an environment.
+def rows_of(program: str, flask: str) -> Iterator[Cells]:
+    """Yield the rows that a program records on a version of Flask.
 
     :param program: of :data:`PROGRAMS`.
-    :param flask: the version there.
-    :param programs: where the programs of the environment are.
+    :param flask: the version.
     :raises RuntimeError: when another version was recorded, as a ``PYTHONPATH`` may cause.
     """
-    command = [str(programs / "python"), "-m", f"docs.measurements.lifecycle.{program}"]
-    printed = subprocess.check_output(command, cwd=ROOT, timeout=RECORDING)
-    for row in json.loads(printed):
+    python = str(with_flask(flask) / "python")
+    command = [python, "-m", f"docs.measurements.lifecycle.{program}"]
+    for row in json.loads(subprocess.check_output(command, cwd=ROOT, timeout=RECORDING)):
         if row["flask"] != flask:
             raise RuntimeError(f"recorded on Flask {row['flask']}, not on {flask}")
         yield measured_on() | row
@@ -53,13 +52,8 @@ def rows_of(program: str, flask: str, programs: Path) -> Iterator[Cells]:
 
 def main() -> None:
     """Record on every version, and write the rows."""
-    rows: dict[str, list[Cells]] = {table: [] for table in PROGRAMS}
-    for flask in FLASKS:
-        programs = with_flask(flask)
-        for table, program in PROGRAMS.items():
-            rows[table] += rows_of(program, flask, programs)
-    for table, found in rows.items():
-        record(table, found)
+    for table, program in PROGRAMS.items():
+        record(table, [row for flask in FLASKS for row in rows_of(program, flask)])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, cast
 
 from docs._system.ports import free_port
 from docs.measurements.lab.databases import Databases, databases, postgresql_programs
-from docs.measurements.lab.environments import made_of
+from docs.measurements.lab.environments import made_of, printed_version
 from docs.measurements.lab.processes import Events, NotStartedError, event_log, running
 from docs.measurements.lab.recorder import Drained, ask, drain
 from docs.measurements.speed.frameworks.export import COLUMNS, QUERIES
@@ -155,9 +155,7 @@ class Contest:
         """
         if contender.server:
             return f"{made_of(*contender.packages)}, {self.database_version(contender)}"
-        command = [find(contender.name), "--version"]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        return f"{contender.name} {next(word for word in shown if word[0].isdigit())}"
+        return f"{contender.name} {printed_version(find(contender.name), '--version')}"
 
     def database_version(self, app: Contender) -> str:
         """Return the database that an app reads, with its version."""
