@@ -1,5 +1,6 @@
 """What pytest is told beside the blocks: their order, what each needs, the proof at the end."""
 
+import atexit
 import re
 import signal
 from collections.abc import Generator
@@ -117,7 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         leaving = ExitStack()
         leaving.enter_context(leaving_nothing())
-        config.add_cleanup(leaving.close)
+        # After multiprocessing, which has a folder for Dask's workers in it and removes that first.
+        atexit.register(leaving.close)
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.pluginmanager.register(EveryBlockRan(config))
 
