@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sybil.integration.pytest import SybilItem
+from _pytest._code import Traceback
+from sybil.integration.pytest import SybilItem, example_module_path
 
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
@@ -109,8 +110,19 @@ class EveryBlockRan:
                 terminalreporter.write_line("Coverage is not judged: they reach lines as well.")
 
 
+#: What lets a trace begin with the block: it fails on a trace of one frame, as a warning has.
+BEGIN_WITH_BLOCK = SybilItem._traceback_filter
+
+
+def begin_with_block(item: SybilItem, error: pytest.ExceptionInfo[BaseException]) -> Traceback:
+    """Let a trace begin with the block, unless the trace is of one frame."""
+    inside = error.traceback.cut(path=example_module_path)
+    return BEGIN_WITH_BLOCK(item, error) if len(inside) > 1 else error.traceback
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the proof, in the process that sees all reports."""
+    SybilItem._traceback_filter = begin_with_block  # type: ignore[assignment]
     # A shell lets what it runs in the background ignore CTRL+C, and so would all servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A run that is terminated ends as after CTRL+C: each page closes.

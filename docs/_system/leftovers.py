@@ -23,7 +23,7 @@ import psutil
 PREFIX = "guide-"
 
 #: Seconds after SIGTERM that a program has to end, before it gets SIGKILL.
-GRACE = 3
+GRACE = 2
 
 
 def end_program(process: subprocess.Popen[str], grace: float = GRACE) -> None:

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import Optional, Union
 from urllib.request import getproxies, proxy_bypass
@@ -103,28 +103,31 @@ def open_connection(address: Address, proxy: Optional[Address], options: Options
 
     :raises OSError: when there is none.
     """
-    if options.unix_socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(options.timeout)
-        connection.connect(options.unix_socket)
-    else:
-        host, port = (proxy or address).host, (proxy or address).port
-        for entry in options.resolve:
-            name, number, found = entry.split(":", 2)
-            if (name.lower(), number) == (host, str(port)):
-                host = found.strip("[]")
-        connection = socket.create_connection((host, port), options.timeout)
-    if options.limit_rate or options.pause:  # or the system reads in our place
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-    if address.scheme == "http":
+    with ExitStack() as failing:  # closes the connection, unless all that follows works
+        if options.unix_socket:
+            connection = failing.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(options.timeout)
+            connection.connect(options.unix_socket)
+        else:
+            host, port = (proxy or address).host, (proxy or address).port
+            for entry in options.resolve:
+                name, number, found = entry.split(":", 2)
+                if (name.lower(), number) == (host, str(port)):
+                    host = found.strip("[]")
+            opened = socket.create_connection((host, port), options.timeout)
+            connection = failing.enter_context(opened)
+        if options.limit_rate or options.pause:  # or the system reads in our place
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        if address.scheme == "https":
+            if proxy:
+                tunnel(connection, f"{address.host}:{address.port}", proxy.user)
+            context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
+            if options.insecure:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection, server_hostname=address.host)
+        failing.pop_all()
         return connection
-    if proxy:
-        tunnel(connection, f"{address.host}:{address.port}", proxy.user)
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if options.insecure:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(connection, server_hostname=address.host)
 
 
 def tunnel(connection: socket.socket, authority: str, user: str) -> None:

@@ -1,11 +1,11 @@
 """Questions about what is sent: when it arrives, how it is framed, how it ends."""
 
-from docs.measurements.behaviour.app import LATE, TICK, TICKS
+from math import inf
+
+from docs.measurements.behaviour.app import LATE, TICKS
 from docs.measurements.behaviour.target import Target
 from docs.measurements.lab.recorder import Exchange
 from docs.measurements.lab.results import Cells
-
-SOON = 0.6 * TICK  # seconds within which a piece has arrived as it was made
 
 #: Endings of a response that was cut before its body: whether the head still leaves is a race.
 RACES = ("reset", "no answer")
@@ -22,12 +22,12 @@ def arrival_of_ticks(target: Target, size: int) -> str:
     if len(moments) != TICKS * size or len(made) != TICKS:
         return answer.ending
     arrived = moments[size - 1 :: size]
-    lags = [here - there for here, there in zip(arrived, made, strict=True)]
-    if max(lags) < SOON:
-        return "as made"
-    if arrived[0] > made[-1] - SOON / 4:
+    if all(here < there for here, there in zip(arrived, made[1:], strict=False)):
+        return "as made"  # each before the next was made
+    if arrived[0] >= made[-1]:
         return "all at the end"
-    if all(abs(here - there) < SOON for here, there in zip(arrived, made[1:], strict=False)):
+    between = zip(made[1:], arrived, [*made[2:], inf], strict=False)
+    if all(made_next <= here < made_after for made_next, here, made_after in between):
         return "one late"
     return "in bursts"
 
