@@ -42,6 +42,7 @@ class Reading:
         self.folder = Path(mkdtemp(prefix="doctrees-"))
         pages = showing(files)
         only = ["-D", f"include_patterns={','.join(pages)}", "-D", f"root_doc={pages[0][:-4]}"]
+        only += ["-D", "draw_figures=0"]
         places = ["-d", f"{self.folder}/doctrees", str(DOCS), f"{self.folder}/out"]
         with (self.folder / "errors").open("w") as errors:
             command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *only, *places]

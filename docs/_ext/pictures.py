@@ -46,6 +46,8 @@ class FigureOf(Drawn):
         draw = vars(figures).get(name)
         if not draw:
             raise self.error(f"no function of figures.py is called {name}")
+        if not self.config.draw_figures:
+            return []
         for source in (*Path(figures.__file__).parent.glob("*.py"), *RECORDED.glob("*.csv")):
             self.env.note_dependency(str(source))
         shown: list[nodes.Node] = []
@@ -83,6 +85,7 @@ class Drawing(Drawn):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add both directives: an extension of Sphinx."""
+    app.add_config_value("draw_figures", True, "env")  # who reads code alone can do without
     app.add_node(InlineSvg, html=(visit_inline_svg, None))
     app.add_directive("figure-of", FigureOf)
     app.add_directive("drawing", Drawing)
