@@ -1,12 +1,14 @@
 """Everything the project does: ``nox -s NAME``, or ``nox`` for all that must hold."""
 
+import shutil
+
 import nox
 from nox.command import CommandFailed
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 nox.needs_version = ">=2025.2"
-nox.options.sessions = ["lint", "docs", "tests"]
+nox.options.sessions = ["lint", "docs", "tests", "site"]
 nox.options.reuse_existing_virtualenvs = True
 
 DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
@@ -42,11 +44,25 @@ def newest_of(name: str) -> list[str]:
     return requirements
 
 
+def build(session: nox.Session, folder: str) -> None:
+    """Build the guide as HTML in a folder; a warning is an error."""
+    session.run("sphinx-build", "-nW", "--keep-going", "-b", "html", "docs", folder)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the guide as HTML in docs/_build/html; a warning is an error."""
     install(session, "docs")
-    session.run("sphinx-build", "-nW", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    build(session, "docs/_build/html")
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """Build the guide anew in docs/_build/site, and check its links, its HTML and its pages."""
+    install(session, "site")
+    shutil.rmtree("docs/_build/site", ignore_errors=True)  # a page that is gone would still be there
+    build(session, "docs/_build/site")
+    session.run("python", "-m", "docs._checks.site", "docs/_build/site")
 
 
 @nox.session

@@ -1,0 +1,140 @@
+"""Open every built page in Chromium: what it requests, what its console shows, who can use it."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from playwright.async_api import Browser, ViewportSize, async_playwright
+
+from docs._checks.site.built import Finding, Site
+
+#: What the package brings of axe-core. It has no types, and is needed for that file alone.
+AXE_SCRIPT = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+
+#: Runs some rules of axe. Style sheets need not be loaded again, for they are our own.
+AXE = "options => axe.run({preload: false, resultTypes: ['violations'], ...options})"
+ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+SCROLLING = {"runOnly": ["scrollable-region-focusable"]}
+CONTRAST = {"runOnly": ["color-contrast"]}
+
+#: Prepares a page for the rule that compares colours, which else takes most of the time.
+ONE_OF_EACH = Path(__file__).with_name("one_of_each.js").read_text("utf-8")
+
+PATIENCE = 120_000  # milliseconds that a page may take to load
+
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+
+
+class View(NamedTuple):
+    """A way to look at a page.
+
+    :param name: what a finding calls it.
+    :param scheme: the colours that the reader prefers.
+    :param size: of the window.
+    :param rules: options of axe: the rules that may find something new in this view.
+    """
+
+    name: str
+    scheme: Literal["light", "dark"]
+    size: ViewportSize
+    rules: Mapping[str, object]
+
+
+#: In the order in which a page is looked at. For the last two it is one of each.
+VIEWS = (
+    View("light", "light", WIDE, ALL_BUT_CONTRAST),
+    View("390 px", "light", NARROW, SCROLLING),
+    View("light", "light", WIDE, CONTRAST),
+    View("dark", "dark", WIDE, CONTRAST),
+)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve files, and log nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Leave the line out."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port until the block ends, and return its address."""
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+
+
+@asynccontextmanager
+async def chromium(program: str) -> AsyncIterator[Browser]:
+    """Run Chromium until the block ends.
+
+    :param program: where it is.
+    """
+    options = ["--disable-quic", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=options)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def look(browser: Browser, address: str, name: str) -> list[Finding]:
+    """Open a page, look at it in every view, and return what is wrong with it.
+
+    :param address: of the site.
+    :param name: of the page, relative to the site.
+    """
+    found: list[tuple[str, object]] = []
+    requested: list[str] = []
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("console", lambda message: found.append((f"console {message.type}", message.text)))
+        page.on("pageerror", lambda error: found.append(("console error", error)))
+        await page.goto(address + name, timeout=PATIENCE)
+        await page.evaluate(AXE_SCRIPT)
+        for view in VIEWS:
+            await page.set_viewport_size(view.size)
+            await page.emulate_media(color_scheme=view.scheme)
+            if (sideways := await page.evaluate("document.body.scrollWidth - innerWidth")) > 0:
+                found.append(("scrolls sideways", f"{view.name}: by {sideways} px"))
+            if view.rules is CONTRAST:
+                await page.evaluate(ONE_OF_EACH)
+            for violation in (await page.evaluate(AXE, view.rules))["violations"]:
+                for node in violation["nodes"]:
+                    found.append((violation["id"], f"{view.name}: {node['target']}"))
+    own = (address, "data:")
+    found += [("foreign request", url) for url in requested if not url.startswith(own)]
+    print(f"{name}: looked at", flush=True)
+    return [Finding(name, rule, str(text)) for rule, text in found]
+
+
+async def look_at_all(site: Site, program: str) -> list[Finding]:
+    """Look at each page, the longest first, as many at once as there are processors.
+
+    :param program: Chromium.
+    """
+    places = asyncio.Semaphore(os.cpu_count() or 1)
+    names = sorted(site.pages, key=lambda name: -(site.folder / name).stat().st_size)
+    with served(site.folder) as address:
+        async with chromium(program) as browser:
+
+            async def look_in_turn(name: str) -> list[Finding]:
+                async with places:
+                    return await look(browser, address, name)
+
+            found = await asyncio.gather(*map(look_in_turn, names))
+    return [finding for each in found for finding in each]
