@@ -60,7 +60,7 @@ def docs(session: nox.Session) -> None:
 def site(session: nox.Session) -> None:
     """Build the guide anew in docs/_build/site, and check its links, its HTML and its pages."""
     install(session, "site")
-    shutil.rmtree("docs/_build/site", ignore_errors=True)  # a page that is gone would still be there
+    shutil.rmtree("docs/_build/site", ignore_errors=True)  # with pages that are gone
     build(session, "docs/_build/site")
     session.run("python", "-m", "docs._checks.site", "docs/_build/site")
 
