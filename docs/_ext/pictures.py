@@ -18,7 +18,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 from docs.measurements.lab.results import RECORDED
 from docs.measurements.publish import figures
-from docs.measurements.publish.drawing import DARK, LIGHT
+from docs.measurements.publish.drawing import DARK, LIGHT, style
 
 
 class Drawn(SphinxDirective):
@@ -55,7 +55,7 @@ class FigureOf(Drawn):
             file = Path(self.env.doctreedir, "figures", f"{name}-{mode}.svg")
             file.parent.mkdir(exist_ok=True)
             # Text stays text, in a reader's own font, and two builds draw the same bytes.
-            with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+            with rc_context(style(theme) | {"svg.fonttype": "none", "svg.hashsalt": name}):
                 draw(theme).figure.savefig(file, metadata={"Date": None})
             place = os.path.relpath(file, self.env.srcdir)
             image = nodes.image(uri=f"/{place}", alt=alt, classes=[f"only-{mode}"])

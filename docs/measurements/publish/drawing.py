@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 
 class Theme(NamedTuple):
@@ -28,8 +29,19 @@ DARK = Theme(
 WIDTH = 5.6  # inches; on a phone the text is shown at two thirds of its size
 FONT = 12  # points, which can still be read there
 
-#: How a word stands in its box.
-CENTRED: dict[str, Any] = {"fontsize": FONT, "horizontalalignment": "center"}
+
+def style(theme: Theme) -> dict[Any, Any]:
+    """Return the settings of Matplotlib with which a figure is drawn in a theme."""
+    return {
+        "font.size": FONT,
+        "axes.titlesize": FONT,
+        "axes.labelcolor": theme.text,
+        "text.color": theme.text,
+        "lines.linewidth": 2.2,
+        "lines.markersize": 5,
+        "grid.color": theme.rule,
+        "legend.frameon": False,
+    }
 
 
 def axes_of(theme: Theme, height: float, title: str = "") -> Axes:
@@ -42,8 +54,8 @@ def axes_of(theme: Theme, height: float, title: str = "") -> Axes:
     axes = figure.subplots()
     axes.set_facecolor("none")
     if title:
-        figure.suptitle(title, x=0.01, horizontalalignment="left", color=theme.text, fontsize=FONT)
-    axes.tick_params(colors=theme.text, labelsize=FONT, length=0, pad=6)
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=FONT)
+    axes.tick_params(colors=theme.text, length=0, pad=6)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
     return axes
@@ -61,9 +73,20 @@ def bars(theme: Theme, title: str, groups: Sequence[tuple[str, float, str]]) -> 
     colours = [getattr(theme, colour) for _, _, colour in groups]
     drawn = axes.barh(range(len(groups)), values, color=colours, height=0.66)
     labels = [f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in values]
-    axes.bar_label(drawn, labels, color=theme.text, fontsize=FONT, padding=4)
+    axes.bar_label(drawn, labels, padding=4)
     axes.set_yticks(range(len(groups)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(values))
     axes.set_xticks([])
     return axes
+
+
+def log_axis(axes: Axes, marks: dict[int, str], base: int = 10) -> None:
+    """Let the values of the horizontal axis be a power of a base apart, and rule the other one.
+
+    :param marks: what stands below some of the values.
+    """
+    axes.set_xscale("log", base=base)
+    axes.set_xticks(list(marks), list(marks.values()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y")

@@ -5,11 +5,10 @@
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
 
 from docs.measurements.lab.results import recorded
 from docs.measurements.publish import flask_versions
-from docs.measurements.publish.drawing import CENTRED, FONT, Theme, axes_of, bars
+from docs.measurements.publish.drawing import Theme, axes_of, bars, log_axis
 from docs.measurements.publish.typical_run import typical_run
 
 
@@ -31,31 +30,16 @@ def arrivals(theme: Theme) -> Axes:
     for view, run in runs.items():
         colour = getattr(theme, view)
         seconds, shares = zip(*run, strict=True)
-        axes.step(
-            [0, *seconds, end],
-            [0, *shares, 100],
-            where="post",
-            color=colour,
-            linewidth=2.2,
-            clip_on=False,
-        )
+        axes.step([0, *seconds, end], [0, *shares, 100], where="post", color=colour, clip_on=False)
         half_way = next(second for second, share in run if share >= 50)
-        axes.text(
-            half_way - 0.02 * end,
-            heights[view],
-            f"{view}: first byte\nafter {seconds[0]:.2f} s",
-            color=colour,
-            fontsize=FONT,
-            horizontalalignment="right",
-        )
-    axes.set_title(
-        "Share of the page that has arrived", loc="left", color=theme.text, fontsize=FONT, pad=12
-    )
-    axes.set_xlabel("Seconds since the request", color=theme.text, fontsize=FONT)
+        label = f"{view}: first byte\nafter {seconds[0]:.2f} s"
+        axes.text(half_way - 0.02 * end, heights[view], label, color=colour, ha="right")
+    axes.set_title("Share of the page that has arrived", loc="left", pad=12)
+    axes.set_xlabel("Seconds since the request")
     axes.set_xlim(0, end)
     axes.set_ylim(0, 100)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
-    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
+    axes.grid(axis="y")
     return axes
 
 
@@ -84,8 +68,10 @@ def lifecycle(theme: Theme) -> Axes:
     axes = axes_of(theme, 4.2)
     for column, (settings, order) in enumerate(zip(columns, orders, strict=True)):
         title = str(settings).replace(", ", ",\n", 1)
-        axes.text(column + 0.5, -0.25, title, color=theme.text, **CENTRED, va="bottom")
-        axes.plot([column + 0.5] * 2, [0.5, sum(heights) - 0.5], color=theme.rule, zorder=0)
+        axes.text(column + 0.5, -0.25, title, ha="center", va="bottom")
+        axes.plot(
+            [column + 0.5] * 2, [0.5, sum(heights) - 0.5], color=theme.rule, linewidth=1.5, zorder=0
+        )
         places = flask_versions.steps(order, words)
         for word, top, height, step in zip(words, tops, heights, places, strict=True):
             if step is None:
@@ -94,7 +80,8 @@ def lifecycle(theme: Theme) -> Axes:
             edge = colours.get(word, theme.rule)
             axes.add_patch(Rectangle(*box, facecolor=theme.ground, edgecolor=edge, linewidth=2))
             colour = colours.get(word, theme.text)
-            axes.text(column + 0.5, top + height / 2, word, color=colour, **CENTRED, va="center")
+            place = column + 0.5, top + height / 2
+            axes.text(*place, word, color=colour, ha="center", va="center")
     axes.set_xlim(0, len(columns))
     axes.set_ylim(sum(heights), -1.2)
     axes.set_axis_off()
@@ -117,18 +104,11 @@ def yields(theme: Theme) -> Axes:
         axes.barh(ways, lengths, left=starts, color=colour, alpha=shade, label=layer, height=0.6)
         ends = {way: ends[way] + costs[way] for way in ways}
     for place, end in enumerate(ends.values()):
-        axes.text(end, place, f" {end:.1f}", color=theme.text, fontsize=FONT, va="center")
+        axes.text(end, place, f" {end:.1f}", va="center")
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1 * max(ends.values()))
     axes.set_xticks([])
-    axes.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.4, -0.02),
-        ncols=2,
-        frameon=False,
-        labelcolor=theme.text,
-        fontsize=FONT,
-    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.02), ncols=2)
     return axes
 
 
@@ -138,14 +118,11 @@ def chunk_sizes(theme: Theme) -> Axes:
     sizes = [int(row["chunk, bytes"]) for row in rows]
     values = [float(row["against 64 KiB"]) for row in rows]
     axes = axes_of(theme, 3.1, "Throughput, where that of 64 KiB is 1")
-    axes.plot(sizes, values, color=theme.streamed, linewidth=2.2, marker="o", markersize=5)
-    axes.set_xscale("log", base=2)
+    axes.plot(sizes, values, color=theme.streamed, marker="o")
     marks = {128: "128 B", 1024: "1 KiB", 8192: "8 KiB", 65536: "64 KiB", 1048576: "1 MiB"}
-    axes.set_xticks(list(marks), list(marks.values()))
-    axes.xaxis.set_minor_locator(NullLocator())
+    log_axis(axes, marks, base=2)
     axes.set_ylim(0, 1.1 * max(values))
-    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
-    axes.set_xlabel("Size of a chunk", color=theme.text, fontsize=FONT)
+    axes.set_xlabel("Size of a chunk")
     return axes
 
 
@@ -188,22 +165,13 @@ def memory(theme: Theme) -> Axes:
     colours = {name: theme.streamed if "SQLite" in name else theme.buffered for name in sources}
     axes = axes_of(theme, 3.6, "Peak of the process in MB, by the rows of the export")
     for name, points in sources.items():
-        axes.plot(
-            *zip(*points.items(), strict=True),
-            color=colours[name],
-            linewidth=2.2,
-            marker="o",
-            markersize=4,
-        )
+        axes.plot(*zip(*points.items(), strict=True), color=colours[name], marker="o", markersize=4)
     placed = -100.0
     for name in sorted(highest, key=lambda each: highest[each]):
         placed = max(placed + 7.5, highest[name])
         axes.text(1.35e7, placed, name, color=colours[name], fontsize=11, va="center")
-    axes.set_xscale("log")
+    marks = {1000: "1,000", 10**4: "", 10**5: "100,000", 10**6: "", 10**7: "10 million"}
+    log_axis(axes, marks)
     axes.set_xlim(700, 1.2e7)
     axes.set_ylim(0, 1.1 * max(highest.values()))
-    marks = {1e3: "1,000", 1e4: "", 1e5: "100,000", 1e6: "", 1e7: "10 million"}
-    axes.set_xticks(list(marks), list(marks.values()))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="y", color=theme.rule, linewidth=0.8)
     return axes

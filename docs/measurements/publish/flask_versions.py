@@ -12,8 +12,6 @@ from docs.measurements.lab.results import recorded
 #: What a row was recorded on.
 MEASURED_ON = ("flask", "werkzeug", "python", "date")
 
-# What was recorded
-
 
 def different(column: str, record: str = "lifecycle") -> list[str]:
     """Return the different values of a recorded column, in their order."""
@@ -60,9 +58,6 @@ def recorded_resource(
     raise LookupError(f"nothing was recorded of {resource}, {scenario}")
 
 
-# Versions that agree share a column
-
-
 class Settings(NamedTuple):
     """Versions of Flask that agree, and whether the generator is wrapped there."""
 
@@ -86,9 +81,6 @@ def agreeing() -> list[Settings]:
         ]
         groups.setdefault((wrapped, str(same)), []).append(flask)
     return [Settings(wrapped, tuple(flasks)) for (wrapped, _), flasks in groups.items()]
-
-
-# The order of events
 
 
 def merge(orders: Iterable[Sequence[str]]) -> list[str]:
@@ -130,9 +122,6 @@ def order_table(scenario: str, columns: dict[str, Settings]) -> list[list[str]]:
     return [["Event", *columns], *([str(cell or "") for cell in line] for line in lines)]
 
 
-# What is open when the stream starts
-
-
 def open_states() -> list[list[str]]:
     """Return the state of each resource when the stream starts, a column for each settings."""
     columns = agreeing()
@@ -144,9 +133,6 @@ def open_states() -> list[list[str]]:
         ]
         lines.append([resource, *states])
     return lines
-
-
-# What an abandoned stream leaves behind
 
 
 def leak_cell(row: dict[str, str]) -> str:
@@ -165,15 +151,15 @@ def leak_table() -> Iterator[list[str]]:
 
     Servers that agree in all share a column; versions of Flask that differ have a row each.
     """
-    servers: dict[str, list[str]] = {}
-    for server in different("server", "lifecycle_leak"):
-        rows = [row for row in recorded("lifecycle_leak") if row["server"] == server]
-        servers.setdefault(str([leak_cell(row) for row in rows]), []).append(server)
-    yield ["What happens to the stream", *(", ".join(names) for names in servers.values())]
     cells = {
         (row["server"], row["variant"], row["flask"]): leak_cell(row)
         for row in recorded("lifecycle_leak")
     }
+    servers: dict[str, list[str]] = {}
+    for server in different("server", "lifecycle_leak"):
+        own = [cell for (name, _, _), cell in cells.items() if name == server]
+        servers.setdefault(str(own), []).append(server)
+    yield ["What happens to the stream", *(", ".join(names) for names in servers.values())]
     for variant in different("variant", "lifecycle_leak"):
         lines: dict[tuple[str, ...], list[str]] = {}
         for flask in different("flask", "lifecycle_leak"):
