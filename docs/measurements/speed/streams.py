@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
 from statistics import median, quantiles
-from typing import NamedTuple
 
 from flask import Flask, Response, request
 
@@ -47,28 +46,14 @@ def beats() -> Response:
     return Response(generate(), mimetype="text/plain")
 
 
-class Cost(NamedTuple):
-    """What some streams cost their server.
-
-    :param memory: by how many bytes the process grew for them.
-    :param cpu: the seconds of processor time that it took in a second.
-    :param lags: the seconds after which each piece came that was due.
-    """
-
-    memory: int
-    cpu: float
-    lags: list[float]
-
-
-def cost_of(number: int, served: Gunicorn) -> Cost:
-    """Read so many streams at once and return what they cost their server.
+def cost_of(number: int, served: Gunicorn) -> Cells:
+    """Read so many streams at once, and return what they cost their server and how late they were.
 
     :raises RuntimeError: when a stream was not whole.
     """
     worker = served.worker
     before = worker.memory_info().rss
-    pieces = 0
-    lags: list[float] = []
+    lags: list[float] = []  # milliseconds after which each piece came that was due
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for _ in range(number):
@@ -85,14 +70,18 @@ def cost_of(number: int, served: Gunicorn) -> Cost:
                     selector.unregister(key.fileobj)
                 now = time.monotonic()
                 for piece in data.split(b"<")[1:]:
-                    pieces += 1
-                    lags.append(now - float(piece.partition(b">")[0]))
+                    lags.append(1000 * (now - float(piece.partition(b">")[0])))
             if not grown and time.monotonic() > began + BEATS / 2:
                 grown = worker.memory_info().rss - before
         spent = (sum(worker.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
-    if pieces != number * BEATS:
-        raise RuntimeError(f"{pieces} pieces came of {number} streams")
-    return Cost(grown, spent, lags)
+    if len(lags) != number * BEATS:
+        raise RuntimeError(f"{len(lags)} pieces came of {number} streams")
+    return {
+        "memory grown, KiB per stream": round(grown / 1024 / number, 1),
+        "processor, % of a core": round(100 * spent, 1),
+        "lag, ms": round(median(lags), 2),
+        "lag of the slowest hundredth, ms": round(quantiles(lags, n=100)[-1], 2),
+    }
 
 
 def stream_rows() -> Iterator[Cells]:
@@ -101,18 +90,8 @@ def stream_rows() -> Iterator[Cells]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
     for (worker, options), number in product(WORKERS.items(), NUMBERS):
         with gunicorn("docs.measurements.speed.streams:app", options) as served:
-            cost = cost_of(number, served)
-        lags = sorted(1000 * lag for lag in cost.lags)
-        slowest = quantiles(lags, n=100)[-1] if len(lags) > 1 else lags[0]
-        yield {
-            "worker": worker,
-            "streams": number,
-            "memory grown, KiB per stream": round(cost.memory / 1024 / number, 1),
-            "processor, % of a core": round(100 * cost.cpu, 1),
-            "lag, ms": round(median(lags), 2),
-            "lag of the slowest hundredth, ms": round(slowest, 2),
-            **measured_on("gunicorn", "gevent"),
-        }
+            cells: Cells = {"worker": worker, "streams": number, **cost_of(number, served)}
+        yield cells | measured_on("gunicorn", "gevent")
 
 
 if __name__ == "__main__":

@@ -126,15 +126,11 @@ def lines_joined() -> Iterator[bytes]:
     yield from join_chunks(lines_one_by_one())
 
 
-def making_a_line() -> float:
-    """Return the seconds in which the rows of five columns are read and written as lines."""
-    return seconds(lambda: exhaust(csv_text([row]) for row in iter_all_rows(FIVE)))
-
-
 def layer_rows() -> Iterator[Cells]:
     """Yield what a row costs in each layer, a line per yield and joined."""
     with sqlite_database(ROWS):
-        yield cost("the row itself", "cursor and csv", making_a_line())
+        making = seconds(lambda: exhaust(csv_text([row]) for row in iter_all_rows(FIVE)))
+    yield cost("the row itself", "cursor and csv", making)
     ways = {"a row per yield": lines_one_by_one, "joined to chunks": lines_joined}
     for way, lines in ways.items():
         for layer, taken in layers(lines).items():
