@@ -1,11 +1,10 @@
 """Refuse what a page may not contain, because nothing would run it or no reader would see it."""
 
-import tomllib
-from pathlib import Path
-
 from sybil.typing import Evaluator
 
-RULES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+from docs._system.declared import declared
+
+RULES = declared(__file__)
 
 
 def refuse(reason: str) -> Evaluator:

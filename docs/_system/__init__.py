@@ -1,1 +1,1 @@
-"""What blocks and measurements share: the ports and programs of this machine."""
+"""What blocks and measurements share: ports and programs of this machine, and TOML files."""

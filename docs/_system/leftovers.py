@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
+from typing import IO
 
 import psutil
 
@@ -24,6 +25,29 @@ PREFIX = "guide-"
 
 #: Seconds after SIGTERM that a program has to end, before it gets SIGKILL.
 GRACE = 2
+
+
+def start_program(
+    command: Sequence[str], output: int | IO[str], *, settings: Mapping[str, str], folder: Path
+) -> subprocess.Popen[str]:
+    """Start a program in a session of its own, so that :func:`end_program` ends it.
+
+    :param command: the program and its arguments.
+    :param output: where it prints, errors included.
+    :param settings: what its environment has beside this one's.
+    :param folder: where it runs.
+    """
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | dict(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",
+        start_new_session=True,
+    )
 
 
 def end_program(process: subprocess.Popen[str], grace: float = GRACE) -> None:
@@ -42,6 +66,18 @@ def end_program(process: subprocess.Popen[str], grace: float = GRACE) -> None:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@contextmanager
+def running_program(
+    command: Sequence[str], output: int | IO[str], *, settings: Mapping[str, str], folder: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends; see :func:`start_program`."""
+    process = start_program(command, output, settings=settings, folder=folder)
+    try:
+        yield process
+    finally:
+        end_program(process)
 
 
 def started_in(folder: Path) -> set[psutil.Process]:

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,8 @@ from sybil import Example
 
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ADDRESS, ROOT, LeftOut, Page, page_of, routes
-from docs._system.leftovers import end_program
+from docs._system.declared import declared
+from docs._system.leftovers import end_program, start_program
 from docs._system.ports import listens
 
 TIMEOUT = 60  # seconds that a command may take
@@ -33,7 +33,7 @@ CHANGES_SHELL = re.compile(r"(?:cd|export|source|\.|set|alias|unset)\b|\w+=\S*$"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 #: What is known of programs: their packages, and which of them serve.
-PROGRAMS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+PROGRAMS = declared(__file__)
 
 #: What may stand before a server's name. To ask one for its version is not to start it.
 PREFIX = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:python -m )?"
@@ -168,18 +168,8 @@ def start(script: str, page: Page, output: int, port: int = 0) -> subprocess.Pop
     (page.settings / ".curlrc").write_text("no-progress-meter\n")  # as curl on a terminal
     settings = PROGRAMS["environment"] | (PROGRAMS["server_environment"] if port else {})
     places = {"settings": page.settings, "root": ROOT, "port": port}
-    return subprocess.Popen(
-        ["bash", "-c", script],
-        cwd=page.folder,
-        env=os.environ | {name: value.format(**places) for name, value in settings.items()},
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="backslashreplace",
-        start_new_session=True,
-    )
+    own = {name: value.format(**places) for name, value in settings.items()}
+    return start_program(["bash", "-c", script], output, settings=own, folder=page.folder)
 
 
 def as_shown(output: str, page: Page) -> str:

@@ -1,9 +1,6 @@
 """Serve answers that are made beforehand, byte for byte, and show a page to a real browser."""
 
 import json
-import re
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -13,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, Queue
 from socket import SO_LINGER, SOL_SOCKET
+from subprocess import DEVNULL
 from typing import Any, Literal, NamedTuple
 
-from docs._system.leftovers import end_program
+from docs._system.leftovers import running_program
+from docs.measurements.lab.environments import find_program
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.recorder import RESET
 
@@ -124,37 +123,20 @@ def serve(answering: Answering) -> Iterator[CannedServer]:
         server.shutdown()
 
 
-def browse(server: CannedServer, path: str, profile: Path, limit: float) -> Any:
+def browse(answering: Answering, path: str, profile: Path, limit: float) -> Any:
     """Show a page to a browser, and return what the page posts.
 
+    :param answering: what answers the browser.
     :param path: of the page.
     :param profile: the folder of the browser.
     :param limit: the seconds that the page may take.
     :raises NotStartedError: when the browser is not installed, or the page does not post in time.
     """
-    if not shutil.which(BROWSER):
-        raise NotStartedError(f"{BROWSER} is not installed")
-    options = [*BROWSER_OPTIONS.split(), f"--user-data-dir={profile}"]
-    process = subprocess.Popen(
-        [BROWSER, *options, f"{server.address}{path}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        return json.loads(server.posted.get(timeout=limit))
-    except Empty:
-        raise NotStartedError(f"no report after {limit} s") from None
-    finally:
-        end_program(process)
-
-
-def version_of(program: str) -> str:
-    """Return the name and the version of a program, or nothing where it is not installed."""
-    if not program or not shutil.which(program):
-        return ""
-    command = [program] if program == "busybox" else [program, "--version"]
-    printed = subprocess.run(command, capture_output=True, text=True).stdout
-    found = re.search(r"\d+\.\d+[\w.]*", printed)
-    return f"{program} {found[0] if found else 'of no version'}"
+    command = [find_program(BROWSER), *BROWSER_OPTIONS.split(), f"--user-data-dir={profile}"]
+    with serve(answering) as server:
+        command.append(f"{server.address}{path}")
+        with running_program(command, DEVNULL, settings={}, folder=profile):
+            try:
+                return json.loads(server.posted.get(timeout=limit))
+            except Empty:
+                raise NotStartedError(f"no report after {limit} s") from None

@@ -11,11 +11,8 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
-import tomllib
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from functools import cache, partial
 from pathlib import Path
@@ -24,14 +21,13 @@ from textwrap import indent
 from threading import Lock
 from typing import NamedTuple
 
+from docs._system.declared import declared
+from docs._system.packaged import search_path
 from docs.measurements.behaviour import canned
-from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.environments import find_program, version_of
+from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import Cells
-
-CLIENTS_TOML = Path(__file__).with_suffix(".toml")
-CLIENTS_HTML = Path(__file__).with_suffix(".html")
-ENDINGS_TOML = Path(__file__).with_name("endings.toml")
 
 ALL_READ = 120  # seconds that a program may take to read every ending
 HANGS = 40  # seconds after which a command counts as one that does not end
@@ -69,9 +65,9 @@ def ending(
 
 
 #: The responses that clients read, by framing and ending.
-ENDINGS = {
-    name: ending(**table) for name, table in tomllib.loads(ENDINGS_TOML.read_text("utf-8")).items()
-}
+ENDINGS = cases_of(
+    declared(Path(__file__).with_name("endings.toml")), lambda _, **table: ending(**table)
+)
 ANSWERS = list(ENDINGS.values())
 
 
@@ -80,21 +76,7 @@ def answering(path: str, _: str) -> canned.Answer:
     place = path.strip("/")
     if place.isdecimal():
         return ANSWERS[int(place)]
-    return canned.page(CLIENTS_HTML, COUNT=len(ANSWERS))
-
-
-@dataclass
-class Taken:
-    """What a client took from a response.
-
-    :param body: what it handed over.
-    :param error: the error that it reported, if it did.
-    :param headers: all that it wrote of the response beside the body.
-    """
-
-    body: bytes = b""
-    error: str = ""
-    headers: str = ""
+    return canned.page(Path(__file__).with_suffix(".html"), COUNT=len(ANSWERS))
 
 
 class Client(NamedTuple):
@@ -122,7 +104,7 @@ class Client(NamedTuple):
 
 def clients() -> Iterator[Client]:
     """Yield each client of ``clients.toml``."""
-    tables = tomllib.loads(CLIENTS_TOML.read_text("utf-8"))
+    tables = declared(__file__)
     for language, table in tables.items():
         for name, call in table.pop("calls").items():
             client = Client(language, name, call.strip(), **table)
@@ -150,11 +132,9 @@ def start(command: str, folder: Path, limit: float) -> subprocess.CompletedProce
     :raises NotStartedError: when it is not installed.
     :raises subprocess.TimeoutExpired: when it does not end in time.
     """
-    paths = f"{folder.parent / 'node_modules/.bin'}{os.pathsep}{os.environ['PATH']}"
+    paths = f"{folder.parent / 'node_modules/.bin'}{os.pathsep}{search_path()}"
     program, *arguments = shlex.split(command)
-    found = shutil.which(program, path=paths) or shutil.which(folder / program)
-    if not found:
-        raise NotStartedError(f"{program} is not installed")
+    found = shutil.which(folder / program) or find_program(program, paths)
     return subprocess.run(
         [found, *arguments],
         cwd=folder,
@@ -196,27 +176,11 @@ def run_commands(client: Client, address: str, folder: Path) -> str:
         except subprocess.TimeoutExpired:
             error = NO_END
         (folder / f"{number}.error").write_text(error)
-    return canned.version_of(client.call.split()[0])
+    return version_of(client.call.split()[0])
 
 
-def text_of(file: Path) -> str:
-    """Return what a client wrote into a file, if it did."""
-    return file.read_text("utf-8", "replace").strip() if file.exists() else ""
-
-
-def taken_from(folder: Path) -> list[Taken]:
-    """Return what a client wrote down of each ending."""
-    results = []
-    for number in range(len(ANSWERS)):
-        body = folder / f"{number}.body"
-        error = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", text_of(folder / f"{number}.error"))
-        headers = text_of(folder / f"{number}.head")
-        results.append(Taken(body.read_bytes() if body.exists() else b"", error, headers))
-    return results
-
-
-def run_browser(client: Client, folder: Path) -> list[Taken]:
-    """Return what a browser takes from each ending in one of its ways.
+def run_browser(client: Client, folder: Path) -> str:
+    """Let a browser read every ending in one of its ways, and return its version.
 
     :raises NotStartedError: when it is not installed, or does not report in time.
     """
@@ -229,31 +193,45 @@ def run_browser(client: Client, folder: Path) -> list[Taken]:
     }
     (profile / "Preferences").write_text(json.dumps(preferences), "utf-8")
     way = client.name.removeprefix("Chromium, ")
-    with canned.serve(answering) as server:
-        found = canned.browse(server, f"/page#{way}", folder, ALL_READ)
-    if way != "a download":
-        return [Taken(each["body"].encode(), each["error"]) for each in found]
-    files = [downloads / f"{number}.txt" for number in range(len(ANSWERS))]
-    return [Taken(file.read_bytes()) if file.exists() else Taken(error="no file") for file in files]
+    found = canned.browse(answering, f"/page#{way}", folder, ALL_READ)
+    for number, each in enumerate(found):
+        (folder / f"{number}.body").write_text(each["body"], "utf-8")
+        download = downloads / f"{number}.txt"
+        if download.exists():
+            download.rename(folder / f"{number}.body")
+        elif way == "a download":
+            each["error"] = "no file"
+        (folder / f"{number}.error").write_text(each["error"], "utf-8")
+    return version_of(canned.BROWSER)
 
 
-def cells(results: Sequence[Taken]) -> Cells:
-    """Return what a client took from each ending.
+def text_of(file: Path) -> str:
+    """Return what a client wrote into a file, if it did."""
+    return file.read_text("utf-8", "replace").strip() if file.exists() else ""
 
+
+def taken_from(folder: Path) -> Cells:
+    """Return what a client took from each ending, as it wrote it down.
+
+    It wrote the body, the error that it reported, if it did, and the headers, if it shows any.
     What it reports is kept of the first cut that it notices: its words vary with its version.
     """
     cells: Cells = {}
     believed: list[str] = []
-    for name, taken in zip(ENDINGS, results, strict=True):
-        error = taken.error if taken.error in SILENT else "error"
-        cells[name] = error if taken.error else f"complete, {len(taken.body)} bytes"
-        if not (name.endswith("complete") or taken.error):
+    reported: list[str] = []
+    for number, name in enumerate(ENDINGS):
+        body, error = folder / f"{number}.body", text_of(folder / f"{number}.error")
+        size = body.stat().st_size if body.exists() else 0
+        cells[name] = f"complete, {size} bytes"
+        if error:
+            cells[name] = error if error in SILENT else "error"
+            reported += [] if error in SILENT else [error.splitlines()[0]]
+        elif not name.endswith("complete"):
             believed.append(name)
-    reported = [taken.error for taken in results if taken.error and taken.error not in SILENT]
-    trailer = any(TRAILER in taken.headers for taken in results)
+    trailer = any(TRAILER in text_of(head) for head in folder.glob("*.head"))
     return cells | {
         "takes for complete": "; ".join(believed),
-        "reports": reported[0].splitlines()[0] if reported else "",
+        "reports": re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", reported[0]) if reported else "",
         "trailers": "shown" if trailer else "not shown",
     }
 
@@ -281,19 +259,19 @@ def measure(client: Client, server: canned.CannedServer, folder: Path) -> Cells:
             if client.install and (reason := install(client.install, folder)):
                 raise NotStartedError(reason)
         if client.language == "Chromium":
-            return cells(run_browser(client, own)) | {"versions": canned.version_of(canned.BROWSER)}
-        run = run_program if client.program else run_commands
-        versions = run(client, server.address, own)
-        return cells(taken_from(own)) | {"versions": versions}
+            versions = run_browser(client, own)
+        else:
+            run = run_program if client.program else run_commands
+            versions = run(client, server.address, own)
+        return taken_from(own) | {"versions": versions}
     except (NotStartedError, subprocess.TimeoutExpired) as error:
         comes_with = client.debian or client.install or "pip"
         raise NotStartedError(f"{error} (it comes with {comes_with})") from error
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure some clients, or all."""
+def main() -> None:
+    """Measure the clients that the command line names, or all."""
     os.environ["no_proxy"] = "127.0.0.1"  # what is asked here stays on this machine
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     temporary = TemporaryDirectory(prefix="clients-", ignore_cleanup_errors=True)
     with temporary as name, canned.serve(answering) as server:
         Measurement(
@@ -303,8 +281,8 @@ def main(names: Sequence[str]) -> None:
             ask=partial(measure, server=server, folder=Path(name)),
             on=lambda _: {"date": date.today().isoformat()},
             at_once=4,  # each mostly waits
-        ).run(names)
+        ).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -6,21 +6,18 @@ server or a proxy can answer.
 """
 
 import socket
-import sys
 import time
-import tomllib
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from docs._system.declared import declared
 from docs.measurements.behaviour import canned
-from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.environments import version_of
+from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.results import Cells
-
-EVENTSOURCE_TOML = Path(__file__).with_suffix(".toml")
-EVENTSOURCE_HTML = Path(__file__).with_suffix(".html")
 
 WATCHED = 12  # seconds for which each EventSource is watched: four times Chromium's own pause
 IDLE = 3  # seconds after which a connection that was opened for the page is closed
@@ -46,12 +43,6 @@ class Replies(NamedTuple):
     reset: bool = False
     closes: bool = False
     listens: bool = True
-
-
-CASES = [
-    Replies(name, **table)
-    for name, table in tomllib.loads(EVENTSOURCE_TOML.read_text("utf-8")).items()
-]
 
 
 def closing(text: str) -> bytes:
@@ -94,7 +85,7 @@ class Replying:
             case "/page":
                 refused = "http://{}:{}/".format(*self.refusing.getsockname())
                 return canned.page(
-                    EVENTSOURCE_HTML,
+                    Path(__file__).with_suffix(".html"),
                     URL="/answers" if self.replies.listens else refused,
                     CLOSES=self.replies.closes,
                     WATCHED=WATCHED * 1000,
@@ -146,13 +137,13 @@ def measure(replies: Replies) -> Cells:
     ):
         refusing.bind(("127.0.0.1", 0))
         replying = Replying(replies, refusing)
-        with canned.serve(replying) as server:
-            found = canned.browse(server, "/page", Path(profile), BROWSING)
+        found = canned.browse(replying, "/page", Path(profile), BROWSING)
     cells: Cells = {
         "EventSource": BECAME[found["state"], bool(found["errors"])],
         "events": "; ".join(event for event in found["events"] if event != GOES_ON),
         "readyState at an error": " ".join(map(str, found["errors"])),
     }
+    cells["versions"] = version_of(canned.BROWSER)
     if len(replying.times) > 1:
         first, second, *_ = replying.times
         cells["asks again after, seconds"] = round(second - first, 1)
@@ -162,12 +153,12 @@ def measure(replies: Replies) -> Cells:
 
 MEASUREMENT = Measurement(
     "eventsource",
-    CASES,
+    list(cases_of(declared(__file__), Replies).values()),
     names=lambda replies: {"answer": replies.name},
     ask=measure,
-    on=lambda _: {"versions": canned.version_of(canned.BROWSER), "date": date.today().isoformat()},
+    on=lambda _: {"date": date.today().isoformat()},
     at_once=5,  # each mostly waits
 )
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

@@ -6,7 +6,6 @@
 
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -154,4 +153,4 @@ MEASUREMENT = Measurement(
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

@@ -7,10 +7,8 @@ address is removed, so all that the server sends is lost, and nothing answers it
 that. All run side by side, and take as long as the kernel tries by itself, 16 minutes.
 """
 
-import os
 import platform
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,12 +21,12 @@ from typing import Any
 
 from flask import Response, request
 
-from docs._system.leftovers import end_program
+from docs._system.declared import declared
+from docs._system.leftovers import running_program
 from docs.measurements.behaviour.app import app, streamed
-from docs.measurements.behaviour.proxies import PROGRAMS, Proxy, alike, configured
-from docs.measurements.behaviour.servers import read
-from docs.measurements.lab.environments import made_of
-from docs.measurements.lab.measurement import Measurement
+from docs.measurements.behaviour.proxies import PROGRAMS, Proxy, configured
+from docs.measurements.lab.environments import find_program, made_of
+from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.processes import ROOT, Events, NotStartedError, event_log, new_id
 from docs.measurements.lab.results import Cells
 
@@ -76,7 +74,7 @@ class Loss:
     lost: bool = True
 
 
-LOSSES = [Loss(name, **table) for name, table in alike(read("lost_network.toml")).items()]
+LOSSES = list(cases_of(declared(__file__), Loss).values())
 
 #: One link between the two namespaces. The server need not ask where the client is, as it need
 #: not ask for a client behind a router.
@@ -98,23 +96,16 @@ def run(inside: list[str], commands: str) -> None:
         subprocess.run([*inside, *shlex.split(command)], check=True)
 
 
-def start(until: ExitStack, events: Events, *command: str) -> subprocess.Popen[str]:
+def start(
+    until: ExitStack, events: Events, *command: str, output: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
     """Start a program.
 
     :param until: ends it.
     :param events: where the measured app writes.
     """
-    process = subprocess.Popen(
-        command,
-        env=os.environ | {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    until.callback(end_program, process)
-    return process
+    program = running_program(command, output, settings=events.settings(), folder=ROOT)
+    return until.enter_context(program)
 
 
 def namespace(until: ExitStack, events: Events) -> list[str]:
@@ -122,9 +113,7 @@ def namespace(until: ExitStack, events: Events) -> list[str]:
 
     :raises NotStartedError: when this may not be done here.
     """
-    if not shutil.which("unshare"):
-        raise NotStartedError("unshare is not installed")
-    process = start(until, events, "unshare", "--net", "sleep", "infinity")
+    process = start(until, events, find_program("unshare"), "--net", "sleep", "infinity")
     theirs, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
     last = time.monotonic() + READING
     while process.poll() is None and time.monotonic() < last:
@@ -157,7 +146,7 @@ def client_of(until: ExitStack, loss: Loss, events: Events, request: str) -> lis
         command = configured(proxy, events.folder, PORT, PORT, address=SERVER_IP)
         start(until, events, *server, *command)
     reader = f"{READER}/pieces?{loss.stream}&id={request}"
-    process = start(until, events, *client, *reader.split())
+    process = start(until, events, *client, *reader.split(), output=subprocess.PIPE)
     if not process.stdout or not process.stdout.read(1):
         raise NotStartedError(f"nothing to read within {READING} s")
     if not loss.lost:
@@ -195,4 +184,4 @@ MEASUREMENT = Measurement("lost_network", LOSSES, names=names, ask=ask, at_once=
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

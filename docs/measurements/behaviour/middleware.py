@@ -8,8 +8,7 @@ served: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` ha
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from wsgiref.types import WSGIApplication
@@ -21,18 +20,17 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
-from docs._system.ports import free_port
+from docs._system.declared import declared
 from docs.measurements.behaviour.app import TICKS
 from docs.measurements.behaviour.app import app as measured_app
 from docs.measurements.behaviour.questions import Question
 from docs.measurements.behaviour.readers import departures
 from docs.measurements.behaviour.responses import arrivals, errors, framings, heads
-from docs.measurements.behaviour.servers import SERVERS, answers, command, read
+from docs.measurements.behaviour.servers import SERVERS, answers, serve
 from docs.measurements.behaviour.target import Target
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.environments import made_of
-from docs.measurements.lab.measurement import Measurement, measured_on
-from docs.measurements.lab.processes import event_log, running
+from docs.measurements.lab.measurement import Measurement, cases_of, measured_on
 from docs.measurements.lab.recorder import DECODERS
 from docs.measurements.lab.results import Cells
 
@@ -96,7 +94,7 @@ def add_sentry(_: Flask) -> None:
     )
 
 
-AROUND = {name: Around(name, **table) for name, table in read("middleware.toml").items()}
+AROUND = cases_of(declared(__file__), Around)
 
 app = AROUND[os.environ.get("STREAM_MIDDLEWARE", "nothing")].wrap(measured_app)
 
@@ -123,29 +121,14 @@ def closings(target: Target) -> Cells:
     return {"call_on_close after an error": "yes" if closed else "no"}
 
 
-ASKED: list[Question] = [
-    *(arrivals, framings, bodies, errors, closings, departures, heads, verdicts),
-]
-
-
-@contextmanager
-def serve(around: Around) -> Iterator[Target]:
-    """Serve the measured app with something around it until the block ends.
-
-    :raises NotStartedError: when the server does not answer.
-    """
-    port = free_port()
-    accept = f"Accept-Encoding: {around.accept}\r\n" if around.accept else ""
-    settings = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
-    with event_log() as events:
-        start = command(SERVER, port, events.folder, app=f"{__spec__.name}:app")
-        with running(start, port, events, settings=settings) as process:
-            yield Target(port, events, [process], headers=accept)
+ASKED: list[Question] = [arrivals, framings, bodies, errors, closings, departures, heads, verdicts]
 
 
 def ask(around: Around) -> Cells:
     """Ask everything of the app with something around it."""
-    with serve(around) as target:
+    accept = f"Accept-Encoding: {around.accept}\r\n" if around.accept else ""
+    settings = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
+    with serve(SERVER, app=f"{__spec__.name}:app", settings=settings, headers=accept) as target:
         return answers(target, ASKED)
 
 
@@ -166,4 +149,4 @@ MEASUREMENT = Measurement(
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

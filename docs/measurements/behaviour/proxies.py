@@ -5,21 +5,18 @@ with names of proxies it asks only those, and keeps the other rows.
 """
 
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from docs._system.packaged import search_path
+from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.behaviour.questions import PATIENT
-from docs.measurements.behaviour.servers import SERVERS, Server, answers, command, fill, read
+from docs.measurements.behaviour.servers import SERVERS, Server, answers, command, fill
 from docs.measurements.behaviour.target import Target
-from docs.measurements.lab.environments import printed_version
-from docs.measurements.lab.measurement import Measurement, measured_on
+from docs.measurements.lab.environments import find_program, printed_version
+from docs.measurements.lab.measurement import Measurement, cases_of, measured_on
 from docs.measurements.lab.processes import NotStartedError, event_log, running
 from docs.measurements.lab.results import Cells
 
@@ -44,10 +41,7 @@ class Program:
 
         :raises NotStartedError: when it is not installed.
         """
-        found = shutil.which(name, path=DEBIAN if self.release else search_path())
-        if not found:
-            raise NotStartedError(f"{name} is not installed")
-        return found
+        return find_program(name, DEBIAN if self.release else "")
 
     def made_of(self) -> str:
         """Return its name and version.
@@ -84,14 +78,9 @@ class Proxy:
         return SERVERS[self.behind]
 
 
-def alike(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return tables in which each that is ``like`` another has what that one has, too."""
-    return {name: {**tables.get(one.pop("like", ""), {}), **one} for name, one in tables.items()}
-
-
-FILE = read("proxies.toml")
-PROGRAMS = {name: Program(**table) for name, table in alike(FILE["programs"]).items()}
-PROXIES = {name: Proxy(name, **table) for name, table in alike(FILE["proxies"]).items()}
+FILE = declared(__file__)
+PROGRAMS = cases_of(FILE["programs"], lambda _, **table: Program(**table))
+PROXIES = cases_of(FILE["proxies"], Proxy)
 
 
 def configured(
@@ -185,4 +174,4 @@ MEASUREMENT = Measurement(
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

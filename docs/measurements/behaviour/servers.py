@@ -7,20 +7,18 @@ with names of servers it asks only those, and keeps the other rows.
 import os
 import re
 import shlex
-import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.behaviour.questions import PATIENT, QUESTIONS, QUICK, Question
 from docs.measurements.behaviour.target import NO_CURL, Target
 from docs.measurements.lab.environments import HERE, environment, made_of
-from docs.measurements.lab.measurement import Measurement
+from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.processes import ROOT, event_log, running
 from docs.measurements.lab.results import Cells, recorded
 
@@ -58,12 +56,7 @@ class Server:
         return environment(*self.packages, f"flask=={version('flask')}", python=python)
 
 
-def read(file: str) -> dict[str, Any]:
-    """Return the tables of a TOML file of this folder."""
-    return tomllib.loads(Path(__file__).with_name(file).read_text("utf-8"))
-
-
-SERVERS = {name: Server(name, **table) for name, table in read("servers.toml").items()}
+SERVERS = cases_of(declared(__file__), Server)
 
 
 def fill(text: str, values: Mapping[str, object]) -> str:
@@ -90,19 +83,29 @@ def command(
 
 
 @contextmanager
-def serve(server: Server, options: str = "") -> Iterator[Target]:
+def serve(
+    server: Server,
+    options: str = "",
+    *,
+    app: str = APP,
+    settings: Mapping[str, str] | None = None,
+    headers: str = "",
+) -> Iterator[Target]:
     """Run a server with the measured app until the block ends.
 
     :param server: which one.
     :param options: further options of its command.
+    :param app: what it serves, the measured app otherwise.
+    :param settings: what its environment has beside this one's.
+    :param headers: what every request carries beside its own, each line with its line end.
     :raises NotStartedError: when it is not installed, or does not answer.
     """
     port = free_port()
     versions = made_of(*server.names, programs=server.programs())
     with event_log() as events:
-        start = command(server, port, events.folder, options=options)
-        with running(start, port, events) as process:
-            yield Target(port, events, [process], versions)
+        start = command(server, port, events.folder, options=options, app=app)
+        with running(start, port, events, settings=settings) as process:
+            yield Target(port, events, [process], versions, headers)
 
 
 def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:
@@ -151,4 +154,4 @@ MEASUREMENT = Measurement("servers", list(SERVERS.values()), names=names, ask=as
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

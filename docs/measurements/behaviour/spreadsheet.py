@@ -8,16 +8,14 @@ alone.
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import date
 from itertools import product
 from pathlib import Path
 from platform import python_version
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 from zipfile import ZipFile
 
+from docs.measurements.lab.environments import printed_version
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.results import Cells
 from examples.csv_text import csv_text, neutralise
@@ -39,27 +37,11 @@ BEFORE = ["", *CODE_POINTS, *map("".join, product(CODE_POINTS, repeat=2))]
 BEGINNINGS = ["", *(f"gate{separator}" for separator in SEPARATORS.values())]
 
 
-class Cell(NamedTuple):
-    """A cell that is tried.
+#: What each cell that is tried has before its formula, and the sign of the formula.
+TRIED = [(start + before, sign) for start, before, sign in product(BEGINNINGS, BEFORE, SIGNS)]
 
-    :param before: what is in it before the sign.
-    :param sign: what may begin a formula.
-    :param text: all of it.
-    """
-
-    before: str
-    sign: str
-    text: str
-
-
-def cells() -> Iterator[Cell]:
-    """Yield every cell that is tried; the number in it is its place."""
-    for number, (beginning, before, sign) in enumerate(product(BEGINNINGS, BEFORE, SIGNS)):
-        formula = SIGNS[sign].format(number)
-        yield Cell(beginning + before, sign, beginning + before + formula)
-
-
-TRIED = list(cells())
+#: The cells; the number in each is its place.
+CELLS = [before + SIGNS[sign].format(place) for place, (before, sign) in enumerate(TRIED)]
 
 
 def computed(text: bytes, separator: str) -> set[int]:
@@ -85,33 +67,28 @@ def computed(text: bytes, separator: str) -> set[int]:
     return {int(re.findall(r"\d+", formula)[-1]) for formula in formulas}
 
 
-def printed(cell: Cell, separator: str) -> str:
-    """Return what stands before the formula in its field, where a separator ends a field."""
-    before = cell.before.rpartition(separator)[2]
-    return " ".join("NUL" if each == "\0" else f"U+{ord(each):04X}" for each in before)
+def printed(before: str, separator: str) -> str:
+    """Return what stands before a formula in its field, where a separator ends a field."""
+    field = before.rpartition(separator)[2]
+    return " ".join("NUL" if each == "\0" else f"U+{ord(each):04X}" for each in field)
 
 
 def measure(name: str) -> Cells:
     """Return what LibreOffice computes of the files with a separator."""
     separator = SEPARATORS[name]
-    raw = computed(csv_text([cell.text] for cell in TRIED), separator)
-    safe = computed(csv_text([neutralise(cell.text)] for cell in TRIED), separator)
-    found = [TRIED[number] for number in sorted(raw)]
-    before = sorted({printed(cell, separator) for cell in found}, key=len)
+    raw = computed(csv_text([cell] for cell in CELLS), separator)
+    safe = computed(csv_text([neutralise(cell)] for cell in CELLS), separator)
+    found = [TRIED[place] for place in sorted(raw)]
+    signs = {sign for _, sign in found}
+    before = sorted({printed(before, separator) for before, _ in found}, key=len)
     return {
-        "cells": len(TRIED),
+        "cells": len(CELLS),
         "formulas": len(raw),
-        "signs": "".join(sign for sign in SIGNS if any(cell.sign == sign for cell in found)),
+        "signs": "".join(sign for sign in SIGNS if sign in signs),
         "before the sign": "; ".join(each or "nothing" for each in before),
         "formulas, neutralised": len(safe),
+        "versions": f"LibreOffice {printed_version(PROGRAM, '--version')}",
     }
-
-
-def opened_with(_: str) -> Cells:
-    """Return what a row was measured on."""
-    program = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout
-    own: Cells = {"python": python_version(), "date": date.today().isoformat()}
-    return {"versions": " ".join(program.split()[:2]), **own}
 
 
 MEASUREMENT = Measurement(
@@ -119,11 +96,11 @@ MEASUREMENT = Measurement(
     list(SEPARATORS),
     names=lambda separator: {"separator": separator},
     ask=measure,
-    on=opened_with,
+    on=lambda _: {"python": python_version(), "date": date.today().isoformat()},
 )
 
 if __name__ == "__main__":
     if shutil.which(PROGRAM):
-        MEASUREMENT.run(sys.argv[1:])
+        MEASUREMENT.run()
     else:
         print(f"left out: {PROGRAM} (apt-get install libreoffice-calc)")

@@ -6,15 +6,15 @@ The limits are in ``servers.toml`` and ``proxies.toml``, each of them a second.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from signal import SIGHUP, SIGQUIT, SIGTERM, Signals
+from signal import Signals
 from typing import Any
 
+from docs._system.declared import declared
 from docs.measurements.behaviour import proxies, servers
 from docs.measurements.behaviour.readers import rest, staying
 from docs.measurements.behaviour.target import Target
@@ -22,11 +22,15 @@ from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.recorder import CLOSE, Exchange
 from docs.measurements.lab.results import Cells
 
-#: A stream that has two seconds left when the signal comes, one that has nine, and one that takes
-#: longer than the 15 s that Envoy waits by itself, with the number of their pieces.
-SHORT, LONG, LONGER = "/endless?pieces=60", "/endless?pieces=200", "/endless?pieces=400"
-PIECES_OF = {SHORT: 60, LONG: 200, LONGER: 400}
-SILENT = "/silent"  # with as many pieces as the long one
+#: A stream that has two seconds left when the signal comes, one that has nine, one that takes
+#: longer than the 15 s that Envoy waits by itself, and one that is silent at first. Each has its
+#: path and the number of its pieces.
+STREAMS = {
+    "short": ("/endless?pieces=60", 60),
+    "long": ("/endless?pieces=200", 200),
+    "longer": ("/endless?pieces=400", 400),
+    "silent": ("/silent", 200),
+}
 STREAMED = 30  # seconds that a stream may take
 BEFORE_SIGNAL = 1.0  # seconds
 EXITING = 15  # seconds that a server may take to exit
@@ -43,7 +47,8 @@ class Interruption:
     :param program: the name of a server or a proxy.
     :param event: what happens.
     :param options: what its command has beside its own, or for a proxy its configuration.
-    :param path: the stream that is under way; none for a client that pauses in a download.
+    :param stream: which of :data:`STREAMS` is under way; none for a client that pauses in a
+        download.
     :param sends: the signal that is sent to its main process, if one is.
     :param place: where the configuration of a proxy has its options.
     """
@@ -51,8 +56,8 @@ class Interruption:
     program: str
     event: str
     options: str = ""
-    path: str = LONG
-    sends: Signals | None = None
+    stream: str = "long"
+    sends: str = ""
     place: str = "upstream_settings"
 
     def serve(self) -> AbstractContextManager[Target]:
@@ -66,41 +71,33 @@ class Interruption:
 
 def limits(program: str, options: str, place: str = "upstream_settings") -> Iterator[Interruption]:
     """Yield what takes longer than a limit."""
-    for words, path in [("busy", LONG), ("silent", SILENT)]:
-        yield Interruption(
-            program, f"{words} for longer than the limit", options, path, place=place
-        )
+    for words, stream in {"busy": "long", "silent": "silent"}.items():
+        event = f"{words} for longer than the limit"
+        yield Interruption(program, event, options, stream, place=place)
 
 
 def interruptions() -> Iterator[Interruption]:
     """Yield all that is measured."""
     every = servers.SERVERS.values()
     for server in every:
-        yield Interruption(server.name, "SIGTERM", path=SHORT, sends=SIGTERM)
+        yield Interruption(server.name, "SIGTERM", stream="short", sends="SIGTERM")
     for server in every:
         if server.grace:
-            yield Interruption(server.name, "SIGTERM, short grace", server.grace, sends=SIGTERM)
+            yield Interruption(server.name, "SIGTERM, short grace", server.grace, sends="SIGTERM")
     for server in every:
         if server.reloads:
-            yield Interruption(server.name, "SIGHUP", path=SHORT, sends=SIGHUP)
+            yield Interruption(server.name, "SIGHUP", stream="short", sends="SIGHUP")
     for name, limit in [
         *((server.name, server.request_limit) for server in every if server.request_limit),
         *((server.name, server.write_limit) for server in every if server.write_limit),
     ]:
         yield from limits(name, limit)
         yield Interruption(name, "its reader pauses for longer than the limit", limit, "")
-    gthread = servers.SERVERS["gunicorn gthread"]
-    yield Interruption(gthread.name, OTHERS_STAY, gthread.request_limit)
     for proxy in proxies.PROXIES.values():
         if proxy.time_limit:
             yield from limits(proxy.name, proxy.time_limit, proxy.limit_in)
-    for name in ("Envoy", "Envoy, timeout: 0s"):
-        yield Interruption(name, "busy for 20 s", path=LONGER)
-    for sends in (SIGTERM, SIGQUIT, SIGHUP):
-        yield Interruption("nginx", f"{sends.name} to the proxy", path=SHORT, sends=sends)
-    for sends in (SIGQUIT, SIGHUP):
-        event, options = f"{sends.name} to the proxy, short grace", "worker_shutdown_timeout 1s;"
-        yield Interruption("nginx", event, options, sends=sends, place="options")
+    for name, events in declared(__file__).items():
+        yield from (Interruption(name, **event) for event in events["events"])
 
 
 def became(answer: Exchange, pieces: int) -> str:
@@ -116,13 +113,14 @@ def became(answer: Exchange, pieces: int) -> str:
 def interrupted(target: Target, interruption: Interruption) -> Cells:
     """Let something happen to a stream that is under way."""
     cells: Cells = {}
+    path, pieces = STREAMS[interruption.stream]
     target.answered = STREAMED
     with ThreadPoolExecutor() as pool:
-        stream = pool.submit(target.ask, interruption.path)
+        stream = pool.submit(target.ask, path)
         if interruption.sends:
             time.sleep(BEFORE_SIGNAL)
-            target.processes[-1].send_signal(interruption.sends)
-            if interruption.sends is not SIGHUP:
+            target.processes[-1].send_signal(Signals[interruption.sends])
+            if interruption.sends != "SIGHUP":
                 cells["exit, seconds"] = exits(target.processes[-1])
         if interruption.event == OTHERS_STAY:
             time.sleep(BEFORE_SIGNAL)
@@ -130,7 +128,7 @@ def interrupted(target: Target, interruption: Interruption) -> Cells:
                 stream.result()
         answer = stream.result()
     return cells | {
-        "the stream": became(answer, PIECES_OF.get(interruption.path, 200)),
+        "the stream": became(answer, pieces),
         "after, seconds": round(answer.seconds, 1),
     }
 
@@ -149,7 +147,7 @@ def ask(interruption: Interruption) -> Cells:
     """Serve a stream, and interrupt it or its reader."""
     with interruption.serve() as target:
         cells: Cells = {"versions": target.versions}
-        if interruption.path:
+        if interruption.stream:
             return cells | interrupted(target, interruption)
         ended = rest(target, RESTING)
         return cells | {"the stream": "finished" if ended == "every byte" else ended}
@@ -165,4 +163,4 @@ MEASUREMENT = Measurement("timeouts", list(interruptions()), names=names, ask=as
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

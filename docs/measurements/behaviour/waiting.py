@@ -7,22 +7,21 @@ rows. A few settings that look as good, and are not, have a row as well.
 
 import re
 import shlex
-import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import prod
-from pathlib import Path
 from socket import socket
 from textwrap import dedent
 from threading import Event, Thread
 from typing import NamedTuple
 
+from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.behaviour.readers import SETTLING, pauses, staying, wait_for_next
-from docs.measurements.behaviour.servers import read
 from docs.measurements.behaviour.target import LONGEST_WAIT, Target
+from docs.measurements.lab.environments import find_program
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.processes import ROOT, event_log, new_id, running
 from docs.measurements.lab.recorder import CLOSE
@@ -62,7 +61,7 @@ class Setup(NamedTuple):
 #: What looks as good, and in which some client waits.
 ALTERNATIVES = [
     Setup(name, "gunicorn departures:app", {"gunicorn.conf.py": row["gunicorn"]}, row["room"])
-    for name, row in read("waiting.toml").items()
+    for name, row in declared(__file__).items()
 ]
 
 SECTION = re.compile(r"^([^\n]+)\n~~~+\n(.*?)(?=^[^\n]+\n(?:~~~|---)|\Z)", re.MULTILINE | re.DOTALL)
@@ -109,8 +108,7 @@ def serve(settings: Setup) -> Iterator[Target]:
         if command.startswith("gunicorn"):
             command += " --no-control-socket"
         program, *arguments = shlex.split(command)
-        found = Path(sys.executable).with_name(program)
-        start = [str(found) if found.exists() else program, *arguments]
+        start = [find_program(program), *arguments]
         with running(start, port, events, folder=folder) as process:
             time.sleep(SETTLING)  # until its other workers are up as well
             yield Target(port, events, [process])
@@ -224,4 +222,4 @@ MEASUREMENT = Measurement("waiting", [*copied(), *ALTERNATIVES], names=names, as
 
 
 if __name__ == "__main__":
-    MEASUREMENT.run(sys.argv[1:])
+    MEASUREMENT.run()

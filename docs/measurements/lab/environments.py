@@ -1,6 +1,7 @@
 """What a measurement is made of: programs and packages, and environments for what needs its own."""
 
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
+from docs._system.packaged import search_path
 from docs.measurements.lab.processes import NotStartedError
 
 HERE = Path(sys.executable).parent  # the programs of this environment
@@ -62,6 +64,19 @@ def made_of(*packages: str, programs: Path = HERE) -> str:
     return ", ".join(parts)
 
 
+def find_program(name: str, path: str = "") -> str:
+    """Return the path of a program.
+
+    :param path: where it is searched, otherwise where this environment has its programs and
+        :func:`~docs._system.packaged.search_path` leads.
+    :raises NotStartedError: when it is not installed.
+    """
+    found = shutil.which(name, path=path or search_path())
+    if not found:
+        raise NotStartedError(f"{name} is not installed")
+    return found
+
+
 def printed_version(program: str, *options: str) -> str:
     """Return the version that a program prints, such as ``1.31.3``.
 
@@ -71,3 +86,12 @@ def printed_version(program: str, *options: str) -> str:
     done = subprocess.run([program, *options], capture_output=True, text=True)
     found = re.search(r"\d+\.\d+[\w.]*", (done.stdout + done.stderr).replace(program, ""))
     return found[0] if found else "of no version"
+
+
+def version_of(program: str) -> str:
+    """Return the name and the version of a program, such as ``curl 8.14.1``.
+
+    :raises NotStartedError: when it is not installed.
+    """
+    options = [] if program == "busybox" else ["--version"]
+    return f"{program} {printed_version(find_program(program), *options)}"

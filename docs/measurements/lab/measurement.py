@@ -1,12 +1,13 @@
 """Measure the cases of a recorded table, all or those that are named, and put in their rows."""
 
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from docs._system.leftovers import leaving_nothing
 from docs.measurements.lab.processes import NotStartedError
@@ -22,6 +23,18 @@ def measured_on(*packages: str) -> Cells:
     names = (*packages, "flask", "werkzeug")
     cells: Cells = {name: version(name) for name in names}
     return cells | {"python": platform.python_version(), "date": date.today().isoformat()}
+
+
+def cases_of(tables: dict[str, Any], case: Callable[..., Case]) -> dict[str, Case]:
+    """Return the cases that the tables of a TOML file describe, by their names.
+
+    :param tables: one that is ``like`` another has what that one has, too.
+    :param case: makes a case from its name and what its table has.
+    """
+    return {
+        name: case(name, **{**tables.get(own.pop("like", ""), {}), **own})
+        for name, own in tables.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -46,12 +59,12 @@ class Measurement(Generic[Case]):
     at_once: int = 1
 
     @leaving_nothing()
-    def run(self, names: Sequence[str]) -> None:
-        """Measure the named cases, or all, and put each row into the table when it is there.
+    def run(self) -> None:
+        """Measure all cases, or those that the command line names, and put in each row as it comes.
 
-        :param names: of cases, as the first column of the key has them.
+        The names are those in the first column of the key.
         """
-        first = RECORD[self.table].key[0]
+        names, first = sys.argv[1:], RECORD[self.table].key[0]
         cases = [case for case in self.cases if not names or self.names(case)[first] in names]
         with ThreadPoolExecutor(WAITING) as pool:
             waited = list(pool.map(self.waited, cases))

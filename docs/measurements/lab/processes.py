@@ -1,6 +1,5 @@
 """Start a server or a proxy on a free port, wait until it answers, and end it by its id."""
 
-import os
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from uuid import uuid4
 
 import psutil
 
-from docs._system.leftovers import end_program
+from docs._system.leftovers import running_program
 from docs._system.ports import free_port
 from docs.measurements.lab.recorder import ask
 
@@ -34,6 +33,10 @@ class Events:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "events"
+
+    def settings(self) -> dict[str, str]:
+        """Return what lets the measured app write them, for the environment of its process."""
+        return {"STREAM_EVENTS": str(self.file), "PYTHONPATH": str(ROOT)}
 
     def of(self, request: str) -> list[tuple[float, str]]:
         """Return the events of a request, each with its time on the monotonic clock.
@@ -117,24 +120,14 @@ def running(
     :param folder: where it runs.
     :raises NotStartedError: with the last lines of what it printed, when it does not answer.
     """
-    own = {"STREAM_EVENTS": str(events.file), "PYTHONPATH": str(ROOT)}
+    own = events.settings() | dict(settings or {})
     log = events.folder / f"log-{port}"
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | own | dict(settings or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-    try:
+    with (
+        log.open("w", encoding="utf-8") as output,
+        running_program(command, output, settings=own, folder=folder) as process,
+    ):
         wait_until_ready(process, log, port, *ready)
         yield process
-    finally:
-        end_program(process)
 
 
 class Gunicorn(NamedTuple):

@@ -28,9 +28,6 @@ ABANDONED = "ABANDONED"
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-# What stands between the app and the server
-
-
 def in_another_thread(work: Callable[[], object]) -> None:
     """Do some work in a thread of its own, and wait for it."""
     thread = threading.Thread(target=work)
@@ -63,11 +60,6 @@ def closes_elsewhere(app: WSGI) -> WSGI:
     return middleware
 
 
-def passes_on(app: WSGI) -> WSGI:
-    """Leave an app as it is."""
-    return app
-
-
 class Variant(NamedTuple):
     """A way in which a stream comes to be abandoned.
 
@@ -90,7 +82,7 @@ class Variant(NamedTuple):
 
 
 VARIANTS = [
-    Variant("the app alone", passes_on),
+    Variant("the app alone", lambda app: app),
     Variant("close() forgotten, no cycle", forgets_close, cycle=False),
     Variant("close() forgotten, cycle", forgets_close),
     Variant("close() forgotten, cycle, HEAD", forgets_close, method="HEAD"),
@@ -98,9 +90,6 @@ VARIANTS = [
     Variant("close() in another thread", closes_elsewhere),
     Variant("close() forgotten, cycle, not wrapped", forgets_close, wrapped=False),
 ]
-
-
-# The app
 
 
 app = Flask(__name__)

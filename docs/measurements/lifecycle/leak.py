@@ -1,24 +1,24 @@
 """Record what an abandoned stream leaves on the thread that served it (pallets/flask#6123).
 
 ``nox -s measure -- lifecycle_leak`` makes a virtual environment for each version of Flask, asks
-each server in it, and writes ``results/recorded/lifecycle_leak.csv``. It needs the network.
+each server in it, and writes ``results/recorded/lifecycle_leak.csv``; with versions of Flask it
+asks only in those, and keeps the other rows. It needs the network.
 """
 
 import json
 import time
-import tomllib
-from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
-from pathlib import Path
+from itertools import product
 from typing import NamedTuple
 
+from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.lab.environments import made_of
-from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.processes import Events, event_log, running
+from docs.measurements.lab.measurement import Measurement, cases_of, measured_on
+from docs.measurements.lab.processes import event_log, running
 from docs.measurements.lab.recorder import ask, receive
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.lifecycle.abandoned import ABANDONED, PAUSE, VARIANTS, Variant
 from docs.measurements.lifecycle.versions import FLASKS, with_flask
 
@@ -35,10 +35,15 @@ class OneThread(NamedTuple):
     packages: list[str]
 
 
-SERVERS = [
-    OneThread(name, **server)
-    for name, server in tomllib.loads(Path(__file__).with_suffix(".toml").read_text()).items()
-]
+SERVERS = cases_of(declared(__file__), OneThread).values()
+
+
+class Leak(NamedTuple):
+    """A version of Flask, a server, and the way in which its stream comes to be abandoned."""
+
+    flask: str
+    server: OneThread
+    variant: Variant
 
 
 def get(port: int, path: str) -> str:
@@ -89,42 +94,34 @@ def measure_leak(port: int, variant: Variant) -> Cells:
     return aftermath(port) | {"answer": answer}
 
 
-def measure_server(server: OneThread, number: int, programs: Path, events: Events) -> Cells:
-    """Serve the app in one of its variants and measure it.
-
-    :param number: of the variant.
-    :param programs: where the server is.
-    :param events: where it may write.
-    """
-    port = free_port()
-    program, *arguments = server.command.format(app=APP, port=port).split()
-    command = [str(programs / program), *arguments]
-    settings = {ABANDONED: str(number)}
-    with running(command, port, events, settings=settings, ready=("/aftermath", 200)):
-        return measure_leak(port, VARIANTS[number])
-
-
-def leak_rows(flask: str, events: Events) -> Iterator[Cells]:
-    """Yield a row for each server and variant on a version of Flask."""
+def measure(leak: Leak) -> Cells:
+    """Serve the app in one of its variants and measure it."""
     packages = {name for server in SERVERS for name in server.packages}
-    programs = with_flask(flask, *(f"{name}=={version(name)}" for name in packages))
-    for server in SERVERS:
-        for number, variant in enumerate(VARIANTS):
-            row: Cells = {
-                "flask": flask,
-                "werkzeug": version("werkzeug"),
-                "server": server.name,
-                "versions": made_of(*server.packages),
-            }
-            row |= measured_on() | {"flask": flask, "variant": variant.name}
-            yield row | measure_server(server, number, programs, events)
+    programs = with_flask(leak.flask, *(f"{name}=={version(name)}" for name in packages))
+    port = free_port()
+    program, *arguments = leak.server.command.format(app=APP, port=port).split()
+    command = [str(programs / program), *arguments]
+    settings = {ABANDONED: str(VARIANTS.index(leak.variant))}
+    with (
+        event_log() as events,
+        running(command, port, events, settings=settings, ready=("/aftermath", 200)),
+    ):
+        return measure_leak(port, leak.variant) | {"versions": made_of(*leak.server.packages)}
 
 
-def main() -> None:
-    """Measure every server on every version, and write the rows."""
-    with event_log() as events:
-        record("lifecycle_leak", [row for flask in FLASKS for row in leak_rows(flask, events)])
+def names(leak: Leak) -> Cells:
+    """Return what sets a leak apart."""
+    return {"flask": leak.flask, "server": leak.server.name, "variant": leak.variant.name}
+
+
+MEASUREMENT = Measurement(
+    "lifecycle_leak",
+    [Leak(*each) for each in product(FLASKS, SERVERS, VARIANTS)],
+    names=names,
+    ask=measure,
+    on=lambda leak: measured_on() | {"flask": leak.flask},
+)
 
 
 if __name__ == "__main__":
-    main()
+    MEASUREMENT.run()

@@ -3,21 +3,16 @@
 ``nox -s measure -- tables`` makes them all again, without measuring.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from docs._system.declared import declared
 from docs.measurements.lab.results import SHOWN, recorded, write, written
 from docs.measurements.publish import flask_versions, noticing, typical_run
 
 Row = Mapping[str, str]
-
-
-def declared(name: str) -> dict[str, Any]:
-    """Return what a file in this folder declares."""
-    return tomllib.loads(Path(__file__).with_name(name).read_text("utf-8"))
 
 
 def is_one_of(text: str, patterns: list[str]) -> bool:
@@ -55,7 +50,7 @@ class Wording(NamedTuple):
         return text
 
 
-WORDINGS = [Wording(**table) for table in declared("words.toml").values()]
+WORDINGS = [Wording(**table) for table in declared(Path(__file__).with_name("words.toml")).values()]
 
 
 def shown(column: str, value: str) -> str:
@@ -126,18 +121,15 @@ class PageTable(NamedTuple):
         return cells.pop() if cells else ""
 
 
-PAGE_TABLES = {name: PageTable(**table) for name, table in declared("tables.toml").items()}
+PAGE_TABLES = {name: PageTable(**table) for name, table in declared(__file__).items()}
 
 
-def worded(lines: list[list[str]], first: str, others: str) -> list[list[str]]:
-    """Return lines of recorded values as a page shows them, the headings as they are.
-
-    :param first: the recorded column that the first cell of each line comes from.
-    :param others: the one that its other cells come from.
-    """
-    headings, *rest = lines
-    cells = ([shown(first, name), *(shown(others, each) for each in line)] for name, *line in rest)
-    return [headings, *cells]
+def open_table() -> Iterator[list[str]]:
+    """Yield what is open when a stream starts, in the words of a page."""
+    headings, *lines = flask_versions.open_states()
+    yield headings
+    for name, *states in lines:
+        yield [shown("resource", name), *(shown("at_first", state) for state in states)]
 
 
 def derived() -> dict[str, list[list[str]]]:
@@ -145,7 +137,7 @@ def derived() -> dict[str, list[list[str]]]:
     return {
         **{name: list(table.cells()) for name, table in PAGE_TABLES.items()},
         **flask_versions.tables(),
-        "lifecycle_open": worded(flask_versions.open_states(), "resource", "at_first"),
+        "lifecycle_open": list(open_table()),
         "arrivals_table": typical_run.table(),
         "clients_notice": noticing.table(),
     }
