@@ -1,12 +1,10 @@
 """Measure which cells of a CSV file a spreadsheet computes, as they are and neutralised.
 
 ``nox -s measure -- spreadsheet`` opens them in LibreOffice and writes
-``results/recorded/spreadsheet.csv``. Where LibreOffice is missing, it says so and leaves the rows
-alone.
+``results/recorded/spreadsheet.csv``.
 """
 
 import re
-import shutil
 import subprocess
 from datetime import date
 from itertools import product
@@ -15,7 +13,7 @@ from platform import python_version
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
-from docs.measurements.lab.environments import printed_version
+from docs.measurements.lab.environments import find_program, printed_version
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.results import Cells
 from examples.csv_text import csv_text, neutralise
@@ -36,7 +34,6 @@ BEFORE = ["", *CODE_POINTS, *map("".join, product(CODE_POINTS, repeat=2))]
 #: What the cell begins with: nothing, or text and a separator, which may not be that of the file.
 BEGINNINGS = ["", *(f"gate{separator}" for separator in SEPARATORS.values())]
 
-
 #: What each cell that is tried has before its formula, and the sign of the formula.
 TRIED = [(start + before, sign) for start, before, sign in product(BEGINNINGS, BEFORE, SIGNS)]
 
@@ -49,12 +46,13 @@ def computed(text: bytes, separator: str) -> set[int]:
 
     :param text: the file.
     :param separator: which LibreOffice is told that the file has.
+    :raises NotStartedError: when LibreOffice is not installed.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder, "cells.csv")
         file.write_bytes(text)
         command = [
-            PROGRAM,
+            find_program(PROGRAM),
             f"-env:UserInstallation={Path(folder, 'profile').as_uri()}",
             "--headless",
             f"--infilter=CSV:{ord(separator)},34,76,1",  # in quotes of ", in UTF-8, from line 1
@@ -100,7 +98,4 @@ MEASUREMENT = Measurement(
 )
 
 if __name__ == "__main__":
-    if shutil.which(PROGRAM):
-        MEASUREMENT.run()
-    else:
-        print(f"left out: {PROGRAM} (apt-get install libreoffice-calc)")
+    MEASUREMENT.run()
