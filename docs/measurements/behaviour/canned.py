@@ -46,9 +46,9 @@ class Answer(NamedTuple):
 Answering = Callable[[str, str], Answer]
 
 
-def chunk(piece: bytes, announced: int = 0) -> bytes:
-    """Return a chunk of a chunked body; it can announce more than it has."""
-    return b"%x\r\n%s\r\n" % (announced or len(piece), piece)
+def chunk(piece: bytes) -> bytes:
+    """Return a chunk of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
 def page(file: Path, **values: object) -> Answer:

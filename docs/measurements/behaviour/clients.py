@@ -87,7 +87,6 @@ class Client(NamedTuple):
     :param call: what a reader would write.
     :param command: what runs its program.
     :param program: in which the call is put.
-    :param like: the language whose program this one runs.
     :param debian: the packages of Debian that bring it.
     :param install: what installs it for this measurement alone.
     """
@@ -97,20 +96,18 @@ class Client(NamedTuple):
     call: str
     command: str = ""
     program: str = ""
-    like: str = ""
     debian: str = ""
     install: str = ""
 
 
 def clients() -> Iterator[Client]:
-    """Yield each client of ``clients.toml``."""
+    """Yield each client of ``clients.toml``; one that is ``like`` a language runs its program."""
     tables = declared(__file__)
-    for language, table in tables.items():
-        for name, call in table.pop("calls").items():
-            client = Client(language, name, call.strip(), **table)
-            if like := client.like:
-                client = client._replace(language=like, program=tables[like]["program"])
-            yield client
+    for name, table in tables.items():
+        calls, language = table.pop("calls"), table.pop("like", name)
+        table["program"] = tables[language].get("program", "")
+        for way, call in calls.items():
+            yield Client(language, way, call.strip(), **table)
 
 
 CLIENTS = list(clients())

@@ -128,10 +128,9 @@ def serve(proxy: Proxy, *, http2: bool = False) -> Iterator[Target]:
     listening = free_port() if http2 and "{http2}" in program.http2_settings else port
     accept = f"Accept-Encoding: {proxy.accept}\r\n" if proxy.accept else ""
     with event_log() as events:
-        folder = events.folder
-        start = configured(proxy, folder, port, upstream, http2=listening if http2 else 0)
-        behind = command(proxy.server, upstream, folder, options=proxy.server.socket)
-        settings = {"HOME": str(folder), "STREAM_ACCEL": proxy.accel}
+        start = configured(proxy, events.folder, port, upstream, http2=listening if http2 else 0)
+        behind = command(proxy.server, upstream, events.folder, options=proxy.server.socket)
+        settings = {"HOME": str(events.folder), "STREAM_ACCEL": proxy.accel}
         with (
             running(behind, upstream, events, settings=settings) as app,
             running(start, port, events, settings=settings) as process,

@@ -144,10 +144,7 @@ def beside(target: Target, others: Callable[[], AbstractContextManager[object]])
 
 def over_the_limit(target: Target, room: int) -> float:
     """Return how long after the end of the shortest stream one client too many is answered."""
-    with (
-        streaming(target, 1, THREE_S) as shortest,
-        streaming(target, room - 1, EIGHT_S),
-    ):
+    with streaming(target, 1, THREE_S) as shortest, streaming(target, room - 1, EIGHT_S):
         wait_for_next(target)
         answered = time.monotonic()
         ended = target.events.times(shortest, "finished")

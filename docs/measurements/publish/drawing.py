@@ -68,9 +68,8 @@ def bars(theme: Theme, title: str, groups: Sequence[tuple[str, float, str]]) -> 
     :param groups: for each bar what it is, its value, and the colour that it has in a theme.
     """
     axes = axes_of(theme, 0.9 + 0.3 * len(groups), title)
-    names = [name for name, _, _ in groups]
-    values = [value for _, value, _ in groups]
-    colours = [getattr(theme, colour) for _, _, colour in groups]
+    names, values, shades = zip(*groups, strict=True)
+    colours = [getattr(theme, shade) for shade in shades]
     drawn = axes.barh(range(len(groups)), values, color=colours, height=0.66)
     labels = [f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in values]
     axes.bar_label(drawn, labels, padding=4)

@@ -122,19 +122,6 @@ def order_table(scenario: str, columns: dict[str, Settings]) -> list[list[str]]:
     return [["Event", *columns], *([str(cell or "") for cell in line] for line in lines)]
 
 
-def open_states() -> list[list[str]]:
-    """Return the state of each resource when the stream starts, a column for each settings."""
-    columns = agreeing()
-    lines = [["Opened by, closed by", *map(str, columns)]]
-    for resource in different("resource", "lifecycle_resources"):
-        states = [
-            recorded_resource(resource, flask=flasks[0], wrapped=wrapped)[0]
-            for wrapped, flasks in columns
-        ]
-        lines.append([resource, *states])
-    return lines
-
-
 def leak_cell(row: dict[str, str]) -> str:
     """Return how many later requests were not torn down, marked as good or bad.
 

@@ -125,10 +125,14 @@ PAGE_TABLES = {name: PageTable(**table) for name, table in declared(__file__).it
 
 
 def open_table() -> Iterator[list[str]]:
-    """Yield what is open when a stream starts, in the words of a page."""
-    headings, *lines = flask_versions.open_states()
-    yield headings
-    for name, *states in lines:
+    """Yield what is open when a stream starts, a column for each settings that agree."""
+    columns = flask_versions.agreeing()
+    yield ["Opened by, closed by", *map(str, columns)]
+    for name in flask_versions.different("resource", "lifecycle_resources"):
+        states = [
+            flask_versions.recorded_resource(name, flask=flasks[0], wrapped=wrapped)[0]
+            for wrapped, flasks in columns
+        ]
         yield [shown("resource", name), *(shown("at_first", state) for state in states)]
 
 
