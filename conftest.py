@@ -7,12 +7,12 @@ from docs._blocks.kinds.configuration import save_configuration
 from docs._blocks.kinds.console import run_console
 from docs._blocks.kinds.http import compare_wire
 from docs._blocks.kinds.include import include
-from docs._blocks.kinds.pycon import docstring_prompts, run_prompts
+from docs._blocks.kinds.pycon import docstring_prompts, prompts
 from docs._blocks.kinds.python import run_python
 from docs._blocks.kinds.rst import nested_page
 from docs._blocks.kinds.template import save_template
 from docs._blocks.page import close_page, open_page
-from docs._blocks.parser import FENCES, BlockParser, Runner
+from docs._blocks.parser import FENCES, BlockParser, Runner, Splitter
 
 pytest_plugins = ["docs._blocks.plugin"]
 
@@ -22,7 +22,7 @@ CONFIGURATIONS = ["apacheconf", "caddyfile", "haproxy", "ini", "nginx", "vcl", "
 #: Kind of block: what runs it.
 KINDS: dict[str, Runner] = {
     "python": run_python,
-    "pycon": run_prompts,
+    "pycon": Splitter(prompts),
     "html+jinja": save_template,
     "console": run_console,
     "http": compare_wire,

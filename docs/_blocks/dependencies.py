@@ -49,7 +49,7 @@ def changed_by(node: ast.AST) -> set[str]:
     return set()
 
 
-def names(source: str) -> Dependencies:
+def names_of(source: str) -> Dependencies:
     """Return the names that a program needs and makes.
 
     :raises SyntaxError: when it is no program.
@@ -68,12 +68,12 @@ def dependencies(source: str) -> Dependencies:
 
     :raises SyntaxError: when it is no program.
     """
-    found = names(source)
+    found = names_of(source)
     inside: set[ast.AST] = set()  # the functions, and all that is in them
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, Function) and node not in inside:
             inside.update(ast.walk(node))
-            function = names(ast.unparse(node))
+            function = names_of(ast.unparse(node))
             changed = set().union(*map(changed_by, ast.walk(node)))
             found.changes_when_called |= (function.needs | function.makes) & changed
         elif node not in inside:

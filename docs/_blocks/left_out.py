@@ -10,10 +10,10 @@ from docs._blocks.dependencies import Dependencies, dependencies
 from docs._blocks.page import ADDRESS, PRINTED_PORT, LeftOut, Page, page_of
 
 #: A string that names a file in the page's folder.
-FILE = re.compile(r"\w[\w./-]*\.[a-z]\w{0,7}")
+FILE_NAME = re.compile(r"\w[\w./-]*\.[a-z]\w{0,7}")
 
 
-def text_of(example: Example) -> str:
+def source_of(example: Example) -> str:
     """Return the text of a block, or of a prompt."""
     return str(getattr(example.parsed, "source", example.parsed))
 
@@ -22,7 +22,7 @@ def python_of(example: Example) -> Dependencies:
     """Return what the Python of a block needs and leaves."""
     if example.region.lexemes["kind"] in ("python", "pycon"):
         with suppress(SyntaxError):  # running it shows what is wrong
-            return dependencies(text_of(example))
+            return dependencies(source_of(example))
     return Dependencies()
 
 
@@ -35,7 +35,7 @@ def caption_of(example: Example) -> set[str]:
 def requests(example: Example, page: Page) -> bool:
     """Tell whether a block sends requests to the app in the page's own process."""
     kind = example.region.lexemes["kind"]
-    ports = {int(port) for port in ADDRESS.findall(text_of(example))}
+    ports = {int(port) for port in ADDRESS.findall(source_of(example))}
     if kind == "rst":  # the page inside has an app of its own
         return False
     return kind == "http" or bool(ports - page.servers.processes.keys())
@@ -66,7 +66,7 @@ def lose(example: Example, reason: LeftOut) -> None:
         changed = changed.union(*(python_of(block).changes_when_called for block in above))
     values = {name for name in changed if not isinstance(page.namespace.get(name), ModuleType)}
     page.lost |= dict.fromkeys(values | python.makes, why)
-    named = {file for file in python.strings if FILE.fullmatch(file)}
+    named = {file for file in python.strings if FILE_NAME.fullmatch(file)}
     unmade = {file for file in named if not (page.folder / file).exists()}
     page.lost_files |= dict.fromkeys(caption_of(example) | unmade, why)
     if "app" in python.makes:

@@ -22,8 +22,6 @@ from docs._system.leftovers import end_program
 from docs._system.packaged import search_path
 from docs._system.ports import free_port
 
-ROOT = Path(__file__).parents[2]
-
 #: The module that the blocks of a page are.
 NAME = "page"
 

@@ -1,22 +1,28 @@
 """Find every code block of a page and pair it with what runs it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from sybil import Document, Example, Region
-from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.parsers.rest.lexers import DirectiveLexer
 from sybil.typing import Evaluator, Lexer
 
 from docs._blocks import left_out
-from docs._blocks.kinds.pycon import prompts
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.refused import RULES, refuse
 
-#: What runs a block: one evaluator, or for an interactive session a parser of its prompts.
-Runner = Evaluator | DocTestStringParser
+
+class Splitter(NamedTuple):
+    """What splits a block into regions that run by themselves, as a session into its prompts."""
+
+    split: Callable[[Region, Document], Iterator[Region]]
+
+
+#: What runs a block: one evaluator, or what splits it into parts that have one each.
+Runner = Evaluator | Splitter
 
 BLOCKS = DirectiveLexer("code-block")
 INCLUDES = DirectiveLexer("literalinclude")
@@ -125,8 +131,8 @@ class BlockParser:
             runner = self.runners.get(kind)
             if unknown:
                 runner = refuse(f"nothing runs a block with {', '.join(sorted(unknown))}")
-            if isinstance(runner, DocTestStringParser):
-                yield from prompts(block, document)
+            if isinstance(runner, Splitter):
+                yield from runner.split(block, document)
                 return
             block.evaluator = runner or refuse(
                 f"nothing runs {f'a {kind!r} block' if kind else 'a block of no language'}: "

@@ -19,7 +19,7 @@ from docs._blocks.proof import Place, Reading, literal_blocks, unproved
 from docs._system.leftovers import leaving_nothing
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
-PLACE, REASON = "place", "reason"
+BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
 LONGEST = ["testing", "servers", "stream-from-a-cluster", "data", "generators", "proxies"]
@@ -69,10 +69,10 @@ class EveryBlockRan:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember which blocks ran, whatever came of it, and which were left out."""
         found: dict[str, Any] = dict(report.user_properties)
-        if PLACE in found:
-            self.ran.add(found[PLACE])
+        if BLOCK_PLACE in found:
+            self.ran.add(found[BLOCK_PLACE])
             if report.failed:
-                self.red.add(found[PLACE])
+                self.red.add(found[BLOCK_PLACE])
         if REASON in found:
             self.left_out.append(found[REASON])
             if self.coverage:  # what only that block reaches is not to be missed here
@@ -175,7 +175,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and isinstance(item, SybilItem):
         line = item.example.region.lexemes.get("block", item.example.line)
-        report.user_properties.append((PLACE, (str(item.path), line)))
+        report.user_properties.append((BLOCK_PLACE, (str(item.path), line)))
         if isinstance(cause, LeftOut):
             report.user_properties.append((REASON, str(cause)))
         elif report.skipped:

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from docutils import nodes
 
-from docs._blocks.page import ROOT
+from docs._system import ROOT
 
 DOCS = ROOT / "docs"
 

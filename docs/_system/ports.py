@@ -4,6 +4,8 @@ import secrets
 import socket
 from contextlib import suppress
 
+READY = 20  # seconds that a server may take to answer
+
 
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nothing listens on.

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 from sybil import Example
 
 from docs._blocks.matching import compare, pattern
-from docs._blocks.page import ADDRESS, ROOT, LeftOut, Page, page_of, routes
+from docs._blocks.page import ADDRESS, LeftOut, Page, page_of, routes
+from docs._system import ROOT
 from docs._system.declared import declared
 from docs._system.leftovers import end_program, start_program
-from docs._system.ports import listens
+from docs._system.ports import READY, listens
 
-TIMEOUT = 60  # seconds that a command may take
-READY = 20  # seconds that a server may take to start
+COMMAND_LIMIT = 60  # seconds that a command may take
 
 #: Another address of this machine, where only a server answers that listens on every interface.
 ELSEWHERE = "127.0.0.2"
@@ -36,7 +36,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PROGRAMS = declared(__file__)
 
 #: What may stand before a server's name. To ask one for its version is not to start it.
-PREFIX = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:python -m )?"
+BEFORE_PROGRAM = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:python -m )?"
 
 #: The port in an option of a command that starts a server.
 PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=--port=)\d+|(?<=run -p )\d+")
@@ -49,7 +49,7 @@ LISTENS = re.compile(
 )
 
 #: A command after its prompt, with the lines that continue it, and all that it must print.
-COMMAND = re.compile(r"^\$ (?P<text>(?:.*\\\n)*.*)\n(?P<expected>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+PROMPTED = re.compile(r"^\$ (?P<text>(?:.*\\\n)*.*)\n(?P<expected>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 #: What stands between the words of a command that the shell reads.
 BETWEEN_WORDS = re.compile(r"[\s()|&;<>`\"'$]+")
@@ -74,7 +74,7 @@ class Command:
     def default_port(self) -> int | None:
         """The port on which the server that this starts listens by default, or 0."""
         for program, port in PROGRAMS["servers"].items():
-            if re.match(PREFIX + program, self.text, re.DOTALL):
+            if re.match(BEFORE_PROGRAM + program, self.text, re.DOTALL):
                 return int(port)
         return None
 
@@ -105,7 +105,7 @@ class Command:
     def starts(self, file: str) -> bool:
         """Tell whether the command starts a server with a configuration or a program."""
         if file.endswith(".py"):
-            return bool(re.match(rf"{PREFIX}python {re.escape(file)}$", self.text))
+            return bool(re.match(rf"{BEFORE_PROGRAM}python {re.escape(file)}$", self.text))
         named = re.search(rf"(?<![\w.-]){re.escape(file)}(?![\w.-])", self.text)
         return self.default_port is not None and bool(named)
 
@@ -136,7 +136,7 @@ def commands(example: Example) -> Iterator[Command]:
     """Split a block, which starts with a ``$`` prompt, into its commands."""
     source = example.parsed.rstrip("\n") + "\n"
     first_line = example.line + example.parsed.line_offset + 1
-    for found in COMMAND.finditer(source):
+    for found in PROMPTED.finditer(source):
         text = re.sub(r"\n\s*(?:> )?", "\n", found["text"])
         line = first_line + source.count("\n", 0, found.start())
         yield Command(line, text, found["expected"])
@@ -159,7 +159,7 @@ def absent(command: Command, page: Page) -> str:
     return f"needs {', '.join(missing)} (apt-get install {packages})" if missing else ""
 
 
-def start(script: str, page: Page, output: int, port: int = 0) -> subprocess.Popen[str]:
+def start_bash(script: str, page: Page, output: int, port: int = 0) -> subprocess.Popen[str]:
     """Start Bash with a script in the page's folder, in a session of its own.
 
     :param output: where it prints, errors included: a file descriptor, or ``PIPE``.
@@ -184,13 +184,13 @@ def run(command: Command, page: Page, status: int) -> tuple[str, int]:
     :param status: the exit status of the command before it, which ``$?`` must give.
     """
     script = f"{PROGRAMS['preamble']}(exit {status})\n{page.servers.to_real(command.text)}"
-    process = start(script, page, subprocess.PIPE)
+    process = start_bash(script, page, subprocess.PIPE)
     try:
-        output, _ = process.communicate(timeout=TIMEOUT)
+        output, _ = process.communicate(timeout=COMMAND_LIMIT)
     except subprocess.TimeoutExpired:
         end_program(process)
         output, _ = process.communicate()
-        return f"{as_shown(output, page)}\ndid not end within {TIMEOUT} seconds\n", 124
+        return f"{as_shown(output, page)}\ndid not end within {COMMAND_LIMIT} seconds\n", 124
     finally:
         end_program(process)  # what the command left in the background
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode  # as a shell
@@ -215,7 +215,7 @@ def serve(command: Command, page: Page, printed: list[int]) -> tuple[str, int]:
     for port in printed:
         page.servers.stop(port)
     with TemporaryFile("w+", encoding="utf-8") as output:
-        process = start(f"exec env {text}", page, output.fileno(), ports[0])
+        process = start_bash(f"exec env {text}", page, output.fileno(), ports[0])
         page.servers.processes |= dict.fromkeys(printed, process)
         end = time.monotonic() + READY
         while True:

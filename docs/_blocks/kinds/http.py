@@ -9,7 +9,7 @@ from sybil import Example
 from docs._blocks.matching import compare
 from docs._blocks.page import ADDRESS, PRINTED_PORT, page_of
 
-TIMEOUT = 20  # seconds
+ANSWER_LIMIT = 20  # seconds
 ANSWER = re.compile(r"^(?=HTTP/\d)", re.MULTILINE)
 
 
@@ -18,16 +18,16 @@ def exchange(request: bytes, port: int) -> bytes:
 
     :raises TimeoutError: when it does not do so in time.
     """
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + ANSWER_LIMIT
     answer = b""
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+    with socket.create_connection(("127.0.0.1", port), ANSWER_LIMIT) as connection:
         connection.sendall(request)
         while time.monotonic() < end:
             received = connection.recv(65536)
             if not received:
                 return answer
             answer += received
-    raise TimeoutError(f"the answer did not end within {TIMEOUT} seconds")
+    raise TimeoutError(f"the answer did not end within {ANSWER_LIMIT} seconds")
 
 
 def show(character: str) -> str:

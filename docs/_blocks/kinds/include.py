@@ -5,8 +5,9 @@ from pathlib import Path
 
 from sybil import Document, Example
 
-from docs._blocks.page import ROOT, page_of
+from docs._blocks.page import page_of
 from docs._blocks.parser import FENCES
+from docs._system import ROOT
 
 
 def include(example: Example) -> str | None:

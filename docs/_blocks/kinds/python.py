@@ -4,7 +4,7 @@ from sybil import Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.region import Lexeme
 
-from docs._blocks.dependencies import names
+from docs._blocks.dependencies import names_of
 from docs._blocks.page import page_of
 
 execute = PythonEvaluator()
@@ -19,7 +19,7 @@ def run_python(example: Example) -> str | None:
             page.configure(caption, example.parsed)
         else:
             page.save(caption, page.servers.to_real(example.parsed))
-        missing = names(example.parsed).needs
+        missing = names_of(example.parsed).needs
         if missing:
             return f"{caption} is a file, and has not in it: {', '.join(sorted(missing))}"
     example.parsed = Lexeme(page.servers.to_real(example.parsed), 0, example.parsed.line_offset)

@@ -26,7 +26,7 @@ BLOCK = b"b" * 64 * 1024
 MOST_BLOCKS = 2000
 
 
-def recorder() -> Callable[[str], None]:
+def event_writer() -> Callable[[str], None]:
     """Return what writes down an event of this request, which asked with ``?id=``."""
     owner = request.args.get("id", "-", str)
 
@@ -36,9 +36,9 @@ def recorder() -> Callable[[str], None]:
     return record
 
 
-def streamed(pieces: Iterable[bytes]) -> Response:
+def logged_stream(pieces: Iterable[bytes]) -> Response:
     """Stream pieces, and record what becomes of the stream."""
-    record = recorder()
+    record = event_writer()
 
     def generate() -> Iterator[bytes]:
         record(f"started {request.environ['SERVER_PROTOCOL']}")
@@ -59,9 +59,9 @@ def streamed(pieces: Iterable[bytes]) -> Response:
 
 
 @app.teardown_request
-def teardown(error: BaseException | None) -> None:
+def log_teardown(error: BaseException | None) -> None:
     """Record that Flask takes the request down."""
-    recorder()(f"teardown {type(error).__name__}")
+    event_writer()(f"teardown {type(error).__name__}")
 
 
 def pieces(count: int = MOST_PIECES) -> Iterator[bytes]:
@@ -88,7 +88,7 @@ def ticks() -> Response:
                 time.sleep(TICK)
             yield f"tick{tick}".encode().ljust(size, b".")
 
-    return streamed(generate())
+    return logged_stream(generate())
 
 
 @app.get("/late")
@@ -101,13 +101,13 @@ def late() -> Response:
         time.sleep(LATE)
         yield b"late"
 
-    return streamed(generate())
+    return logged_stream(generate())
 
 
 @app.get("/empty")
 def empty() -> Response:
     """Send no piece at all."""
-    return streamed(())
+    return logged_stream(())
 
 
 @app.get("/error")
@@ -120,13 +120,13 @@ def error() -> Response:
             time.sleep(PAUSE)
         raise ValueError("raised on purpose")
 
-    return streamed(generate())
+    return logged_stream(generate())
 
 
 @app.get("/endless")
 def endless() -> Response:
     """Send pieces until somebody stops, or ``?pieces=`` of them."""
-    return streamed(pieces(request.args.get("pieces", MOST_PIECES, int)))
+    return logged_stream(pieces(request.args.get("pieces", MOST_PIECES, int)))
 
 
 @app.get("/silent")
@@ -138,25 +138,25 @@ def silent() -> Response:
         time.sleep(SILENCE)
         yield from pieces()
 
-    return streamed(generate())
+    return logged_stream(generate())
 
 
 @app.get("/blocks")
 def blocks() -> Response:
     """Send large blocks as fast as they are taken, or ``?count=`` of them."""
-    return streamed(BLOCK for _ in range(request.args.get("count", MOST_BLOCKS, int)))
+    return logged_stream(BLOCK for _ in range(request.args.get("count", MOST_BLOCKS, int)))
 
 
 @app.post("/unread")
 def unread() -> Response:
     """Answer an upload without reading any of it."""
-    return streamed((b"01234", b"56789"))
+    return logged_stream((b"01234", b"56789"))
 
 
 @app.get("/header")
 def header() -> Response:
     """Send ten bytes under the header ``?name=`` with the value ``?value=``."""
-    response = streamed((b"01234", b"56789"))
+    response = logged_stream((b"01234", b"56789"))
     response.headers[request.args["name"]] = request.args["value"]
     return response
 

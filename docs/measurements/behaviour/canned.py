@@ -25,7 +25,6 @@ BROWSER_OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --disable-background-networking"
 )
 
-
 #: What becomes of the connection after an answer: it is kept for the next request, closed, closed
 #: late, reset, or held until the client closes it.
 Then = Literal["kept", "closed", "closed late", "reset", "held"]
@@ -51,7 +50,7 @@ def chunk(piece: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
-def page(file: Path, **values: object) -> Answer:
+def filled_page(file: Path, **values: object) -> Answer:
     """Return a page in which names stand for values.
 
     :param file: the page.
@@ -115,7 +114,7 @@ class CannedHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(answering: Answering) -> Iterator[CannedServer]:
+def serving_answers(answering: Answering) -> Iterator[CannedServer]:
     """Serve answers until the block ends."""
     with CannedServer(answering) as server:
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
@@ -133,7 +132,7 @@ def browse(answering: Answering, path: str, profile: Path, limit: float) -> Any:
     :raises NotStartedError: when the browser is not installed, or the page does not post in time.
     """
     command = [find_program(BROWSER), *BROWSER_OPTIONS.split(), f"--user-data-dir={profile}"]
-    with serve(answering) as server:
+    with serving_answers(answering) as server:
         command.append(f"{server.address}{path}")
         with running_program(command, DEVNULL, settings={}, folder=profile):
             try:

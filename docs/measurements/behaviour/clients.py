@@ -24,14 +24,13 @@ from typing import NamedTuple
 from docs._system.declared import declared
 from docs._system.packaged import search_path
 from docs.measurements.behaviour import canned
-from docs.measurements.lab.environments import find_program, version_of
+from docs.measurements.lab.environments import INSTALLING, find_program, version_of
 from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import Cells
 
 ALL_READ = 120  # seconds that a program may take to read every ending
 HANGS = 40  # seconds after which a command counts as one that does not end
-INSTALLING = 600  # seconds that npm or pip may take
 ONE_INSTALLS = Lock()  # what they install is in one folder
 
 #: What is seen of a cut that a client does not report.
@@ -39,20 +38,20 @@ NO_LOAD_EVENT, NO_END = SILENT = "no load event", "no end"
 
 TRAILER = "stopped on purpose"
 
-ROWS = b"a row...\n" * 1000
+BODY_ROWS = b"a row...\n" * 1000
 LAST_LINE = b"2000 rows\n"
 GZIP = zlib.compressobj(wbits=31)
 
 #: The parts of bodies, as ``endings.toml`` names them.
 PARTS = {
-    "rows": ROWS,
+    "rows": BODY_ROWS,
     "last line": LAST_LINE,
-    "chunk": canned.chunk(ROWS),
-    "half a chunk": canned.chunk(ROWS)[: len("2328\r\n") + len(ROWS) // 2],
+    "chunk": canned.chunk(BODY_ROWS),
+    "half a chunk": canned.chunk(BODY_ROWS)[: len("2328\r\n") + len(BODY_ROWS) // 2],
     "chunk of the last line": canned.chunk(LAST_LINE),
     "last chunk": b"0\r\n\r\n",
     "error trailer": f"0\r\nX-Error: {TRAILER}\r\n\r\n".encode(),
-    "gzip without its end": GZIP.compress(ROWS) + GZIP.flush(zlib.Z_SYNC_FLUSH),
+    "gzip without its end": GZIP.compress(BODY_ROWS) + GZIP.flush(zlib.Z_SYNC_FLUSH),
 }
 
 
@@ -76,7 +75,7 @@ def answering(path: str, _: str) -> canned.Answer:
     place = path.strip("/")
     if place.isdecimal():
         return ANSWERS[int(place)]
-    return canned.page(Path(__file__).with_suffix(".html"), COUNT=len(ANSWERS))
+    return canned.filled_page(Path(__file__).with_suffix(".html"), COUNT=len(ANSWERS))
 
 
 class Client(NamedTuple):
@@ -113,7 +112,7 @@ def clients() -> Iterator[Client]:
 CLIENTS = list(clients())
 
 
-def fill(text: str, **values: object) -> str:
+def substitute(text: str, **values: object) -> str:
     """Put values in the places of a text that have their names."""
     for name, value in values.items():
         for line in re.findall(rf"(?m)^([ \t]+){name}$", text):
@@ -122,7 +121,7 @@ def fill(text: str, **values: object) -> str:
     return text
 
 
-def start(command: str, folder: Path, limit: float) -> subprocess.CompletedProcess[str]:
+def run_in_folder(command: str, folder: Path, limit: float) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder.
 
     :param limit: seconds that it may take.
@@ -152,23 +151,23 @@ def run_program(client: Client, address: str, folder: Path) -> str:
     values = {"CALL": client.call, "ADDRESS": address, "COUNT": len(ANSWERS)}
     package = client.name.partition(",")[0]
     file = folder / client.command.split()[-1]
-    file.write_text(fill(client.program, **values, PACKAGE=package), "utf-8")
-    done = start(client.command, folder, ALL_READ)
+    file.write_text(substitute(client.program, **values, PACKAGE=package), "utf-8")
+    done = run_in_folder(client.command, folder, ALL_READ)
     if done.returncode:
         raise NotStartedError(" ".join(done.stderr.split()[-40:]))
     return " ".join(done.stdout.split())
 
 
-def run_commands(client: Client, address: str, folder: Path) -> str:
+def run_calls(client: Client, address: str, folder: Path) -> str:
     """Let a command read each ending, and return its version.
 
     :raises NotStartedError: when it is not installed.
     """
     for number in range(len(ANSWERS)):
         files = {"FILE": f"{number}.body", "HEAD": f"{number}.head"}
-        command = fill(client.call, URL=f"{address}/{number}", **files)
+        command = substitute(client.call, URL=f"{address}/{number}", **files)
         try:
-            status = start(command, folder, HANGS).returncode
+            status = run_in_folder(command, folder, HANGS).returncode
             error = f"exit status {status}" if status else ""
         except subprocess.TimeoutExpired:
             error = NO_END
@@ -202,7 +201,7 @@ def run_browser(client: Client, folder: Path) -> str:
     return version_of(canned.BROWSER)
 
 
-def text_of(file: Path) -> str:
+def written_text(file: Path) -> str:
     """Return what a client wrote into a file, if it did."""
     return file.read_text("utf-8", "replace").strip() if file.exists() else ""
 
@@ -217,7 +216,7 @@ def taken_from(folder: Path) -> Cells:
     believed: list[str] = []
     reported: list[str] = []
     for number, name in enumerate(ENDINGS):
-        body, error = folder / f"{number}.body", text_of(folder / f"{number}.error")
+        body, error = folder / f"{number}.body", written_text(folder / f"{number}.error")
         size = body.stat().st_size if body.exists() else 0
         cells[name] = f"complete, {size} bytes"
         if error:
@@ -225,7 +224,7 @@ def taken_from(folder: Path) -> Cells:
             reported += [] if error in SILENT else [error.splitlines()[0]]
         elif not name.endswith("complete"):
             believed.append(name)
-    trailer = any(TRAILER in text_of(head) for head in folder.glob("*.head"))
+    trailer = any(TRAILER in written_text(head) for head in folder.glob("*.head"))
     return cells | {
         "takes for complete": "; ".join(believed),
         "reports": re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", reported[0]) if reported else "",
@@ -237,13 +236,13 @@ def taken_from(folder: Path) -> Cells:
 def install(command: str, folder: Path) -> str:
     """Install packages for this measurement alone, and return why that failed, if it did."""
     try:
-        done = start(command, folder, INSTALLING)
+        done = run_in_folder(command, folder, INSTALLING)
     except NotStartedError as error:
         return str(error)
     return f"{command}: {' '.join(done.stderr.split()[-40:])}" if done.returncode else ""
 
 
-def measure(client: Client, server: canned.CannedServer, folder: Path) -> Cells:
+def ask(client: Client, server: canned.CannedServer, folder: Path) -> Cells:
     """Return what a client takes from each ending, and the versions that took part.
 
     :param folder: where each client has a folder of its own, beside what is installed.
@@ -258,7 +257,7 @@ def measure(client: Client, server: canned.CannedServer, folder: Path) -> Cells:
         if client.language == "Chromium":
             versions = run_browser(client, own)
         else:
-            run = run_program if client.program else run_commands
+            run = run_program if client.program else run_calls
             versions = run(client, server.address, own)
         return taken_from(own) | {"versions": versions}
     except (NotStartedError, subprocess.TimeoutExpired) as error:
@@ -270,12 +269,12 @@ def main() -> None:
     """Measure the clients that the command line names, or all."""
     os.environ["no_proxy"] = "127.0.0.1"  # what is asked here stays on this machine
     temporary = TemporaryDirectory(prefix="clients-", ignore_cleanup_errors=True)
-    with temporary as name, canned.serve(answering) as server:
+    with temporary as name, canned.serving_answers(answering) as server:
         Measurement(
             "clients",
             CLIENTS,
             names=lambda each: {"language": each.language, "client": each.name, "call": each.call},
-            ask=partial(measure, server=server, folder=Path(name)),
+            ask=partial(ask, server=server, folder=Path(name)),
             on=lambda _: {"date": date.today().isoformat()},
             at_once=4,  # each mostly waits
         ).run()

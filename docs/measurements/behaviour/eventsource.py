@@ -61,7 +61,7 @@ EVENT_STREAM = "200 OK\nContent-Type: text/event-stream"
 STREAM = canned.Answer(closing(f"{EVENT_STREAM}\n\ndata: {GOES_ON}\n\n"), "held")
 
 #: What is answered where no server listened at first: another port is another site.
-LATE = closing(f"{EVENT_STREAM}\nAccess-Control-Allow-Origin: *\n\ndata: UA 1545\n\n")
+AFTER_REFUSAL = closing(f"{EVENT_STREAM}\nAccess-Control-Allow-Origin: *\n\ndata: UA 1545\n\n")
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Replying:
         match path:
             case "/page":
                 refused = "http://{}:{}/".format(*self.refusing.getsockname())
-                return canned.page(
+                return canned.filled_page(
                     Path(__file__).with_suffix(".html"),
                     URL="/answers" if self.replies.listens else refused,
                     CLOSES=self.replies.closes,
@@ -112,7 +112,7 @@ class Replying:
         connection, _ = self.refusing.accept()
         with connection:
             connection.recv(65536)
-            connection.sendall(LATE)
+            connection.sendall(AFTER_REFUSAL)
             connection.recv(1)
         return canned.Answer(b"")
 
@@ -126,7 +126,7 @@ BECAME = {
 }
 
 
-def measure(replies: Replies) -> Cells:
+def ask(replies: Replies) -> Cells:
     """Return what an ``EventSource`` does with its answers, in a browser.
 
     :raises NotStartedError: when the browser is not installed, or does not report in time.
@@ -155,7 +155,7 @@ MEASUREMENT = Measurement(
     "eventsource",
     list(cases_of(declared(__file__), Replies).values()),
     names=lambda replies: {"answer": replies.name},
-    ask=measure,
+    ask=ask,
     on=lambda _: {"date": date.today().isoformat()},
     at_once=5,  # each mostly waits
 )

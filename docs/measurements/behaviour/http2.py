@@ -22,7 +22,7 @@ from h2.events import (
     StreamReset,
 )
 
-from docs.measurements.behaviour.proxies import PROXIES, Proxy, serve
+from docs.measurements.behaviour.proxies import PROXIES, Proxy, running_proxy
 from docs.measurements.behaviour.responses import arrival_of_ticks
 from docs.measurements.behaviour.target import ANSWERED, NO_CURL, Target, with_id
 from docs.measurements.lab.environments import printed_version
@@ -79,7 +79,7 @@ class Stream:
 class Http2Target(Target):
     """A proxy that is asked over HTTP/2."""
 
-    def ask(self, path: str, *_: object, **__: object) -> Exchange:
+    def fetch(self, path: str, *_: object, **__: object) -> Exchange:
         """Send a request whose events can be found, and return what came of it."""
         answer = Exchange(request=new_id())
         with closing(Stream(self.port, with_id(path, answer.request))) as stream:
@@ -131,7 +131,7 @@ def departure(target: Http2Target) -> Cells:
 
 def ask(proxy: Proxy) -> Cells:
     """Ask a proxy everything over HTTP/2."""
-    with serve(proxy, http2=True) as proxied:
+    with running_proxy(proxy, http2=True) as proxied:
         target = Http2Target(proxied.port, proxied.events)
         curl = shutil.which("curl")
         printed = f"curl {printed_version(curl, '--version')}" if curl else NO_CURL

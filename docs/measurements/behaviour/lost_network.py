@@ -21,18 +21,18 @@ from typing import Any
 
 from flask import Response, request
 
+from docs._system import ROOT
 from docs._system.declared import declared
 from docs._system.leftovers import running_program
-from docs.measurements.behaviour.app import app, streamed
-from docs.measurements.behaviour.proxies import PROGRAMS, Proxy, configured
+from docs.measurements.behaviour.app import app, logged_stream
+from docs.measurements.behaviour.proxies import PROXY_PROGRAMS, Proxy, configured
 from docs.measurements.lab.environments import find_program, made_of
 from docs.measurements.lab.measurement import Measurement, cases_of
-from docs.measurements.lab.processes import ROOT, Events, NotStartedError, event_log, new_id
+from docs.measurements.lab.processes import Events, NotStartedError, event_log, new_id
 from docs.measurements.lab.results import Cells
 
 SERVER_IP, CLIENT_IP, CLIENT_MAC = "10.0.0.1", "10.0.0.2", "02:00:00:00:00:02"
 PORT = 8000
-APP = "docs.measurements.behaviour.lost_network:app"
 READING = 120  # seconds that a client may take until it reads its first piece
 RUNNING_ON = 1200  # seconds for which each generator is watched
 
@@ -49,7 +49,7 @@ def pieces_until() -> Response:
             yield b":".ljust(size - 1, b".") + b"\n"
             time.sleep(every)
 
-    return streamed(generate())
+    return logged_stream(generate())
 
 
 #: A configuration of gunicorn whose connections get an option of their listening socket.
@@ -90,13 +90,13 @@ ip neighbour replace {CLIENT_IP} lladdr {CLIENT_MAC} dev server nud permanent
 READER = f"curl -sfN --retry {READING} --retry-delay 1 --retry-all-errors http://{SERVER_IP}:{PORT}"
 
 
-def run(inside: list[str], commands: str) -> None:
+def run_inside(inside: list[str], commands: str) -> None:
     """Run commands, one a line, in a network namespace."""
     for command in commands.strip().splitlines():
         subprocess.run([*inside, *shlex.split(command)], check=True)
 
 
-def start(
+def start_until(
     until: ExitStack, events: Events, *command: str, output: int = subprocess.DEVNULL
 ) -> subprocess.Popen[str]:
     """Start a program.
@@ -113,7 +113,7 @@ def namespace(until: ExitStack, events: Events) -> list[str]:
 
     :raises NotStartedError: when this may not be done here.
     """
-    process = start(until, events, find_program("unshare"), "--net", "sleep", "infinity")
+    process = start_until(until, events, find_program("unshare"), "--net", "sleep", "infinity")
     theirs, own = Path(f"/proc/{process.pid}/ns/net"), Path("/proc/self/ns/net")
     last = time.monotonic() + READING
     while process.poll() is None and time.monotonic() < last:
@@ -131,22 +131,22 @@ def client_of(until: ExitStack, loss: Loss, events: Events, request: str) -> lis
     :raises NotStartedError: when they do not start.
     """
     server, client = namespace(until, events), namespace(until, events)
-    run(server, LINK.format(pid=client[1].split("/")[2]))
-    run(client, f"ip address add {CLIENT_IP}/24 dev client\nip link set client up")
+    run_inside(server, LINK.format(pid=client[1].split("/")[2]))
+    run_inside(client, f"ip address add {CLIENT_IP}/24 dev client\nip link set client up")
     if loss.retries:
-        run(server, f"sh -c 'echo {loss.retries} > /proc/sys/net/ipv4/tcp_retries2'")
+        run_inside(server, f"sh -c 'echo {loss.retries} > /proc/sys/net/ipv4/tcp_retries2'")
     lines = [f"        listener.sock.{call}" for call in loss.options] or ["        pass"]
     file = events.folder / "options.py"
     file.write_text(OPTIONS.format(options="\n".join(lines)), "utf-8")
     address = "127.0.0.1" if loss.proxy else SERVER_IP
-    gunicorn = f"-m gunicorn {APP} -b {address}:{PORT} -c {file} --no-control-socket --threads 4"
-    start(until, events, *server, sys.executable, *gunicorn.split())
+    gunicorn = f"-m gunicorn {__spec__.name}:app -b {address}:{PORT} -c {file} --no-control-socket"
+    start_until(until, events, *server, sys.executable, *gunicorn.split(), "--threads=4")
     if loss.proxy:
         proxy = Proxy(loss.bounds, **loss.proxy)
         command = configured(proxy, events.folder, PORT, PORT, address=SERVER_IP)
-        start(until, events, *server, *command)
+        start_until(until, events, *server, *command)
     reader = f"{READER}/pieces?{loss.stream}&id={request}"
-    process = start(until, events, *client, *reader.split(), output=subprocess.PIPE)
+    process = start_until(until, events, *client, *reader.split(), output=subprocess.PIPE)
     if not process.stdout or not process.stdout.read(1):
         raise NotStartedError(f"nothing to read within {READING} s")
     if not loss.lost:
@@ -160,12 +160,12 @@ def ask(loss: Loss) -> Cells:
     with event_log() as events, ExitStack() as until:
         client = client_of(until, loss, events, request)
         if loss.lost:
-            run(client, "ip address flush dev client")
+            run_inside(client, "ip address flush dev client")
         lost = time.monotonic()
         closed = events.wait(request, "call_on_close", RUNNING_ON)
         made = events.times(request, "made")
     parts = [made_of("gunicorn"), f"Linux {platform.release().partition('-')[0]}"]
-    parts += [PROGRAMS[loss.proxy["program"]].made_of()] if loss.proxy else []
+    parts += [PROXY_PROGRAMS[loss.proxy["program"]].made_of()] if loss.proxy else []
     return {
         "the generator": "closed" if closed else "runs on",
         "pieces made for nobody": sum(seconds > lost for seconds in made),

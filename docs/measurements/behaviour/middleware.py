@@ -25,8 +25,8 @@ from docs.measurements.behaviour.app import TICKS
 from docs.measurements.behaviour.app import app as measured_app
 from docs.measurements.behaviour.questions import Question
 from docs.measurements.behaviour.readers import departures
-from docs.measurements.behaviour.responses import arrivals, errors, framings, heads
-from docs.measurements.behaviour.servers import SERVERS, answers, serve
+from docs.measurements.behaviour.responses import errors, framings, heads, timings
+from docs.measurements.behaviour.servers import SERVERS, answers, running_server
 from docs.measurements.behaviour.target import Target
 from docs.measurements.behaviour.verdicts import verdicts
 from docs.measurements.lab.environments import made_of
@@ -101,7 +101,7 @@ app = AROUND[os.environ.get("STREAM_MIDDLEWARE", "nothing")].wrap(measured_app)
 
 def bodies(target: Target) -> Cells:
     """Ask what becomes of the five pieces of a stream."""
-    response = target.ask("/ticks").response
+    response = target.fetch("/ticks").response
     coding = response.header("content-encoding")
     if coding:
         body = f"compressed: {coding}"
@@ -116,19 +116,19 @@ def bodies(target: Target) -> Cells:
 
 def closings(target: Target) -> Cells:
     """Ask whether a stream whose generator has raised is closed."""
-    answer = target.ask("/error?after=3")
+    answer = target.fetch("/error?after=3")
     closed = target.events.wait(answer.request, "call_on_close", 1)
     return {"call_on_close after an error": "yes" if closed else "no"}
 
 
-ASKED: list[Question] = [arrivals, framings, bodies, errors, closings, departures, heads, verdicts]
+ASKED: list[Question] = [timings, framings, bodies, errors, closings, departures, heads, verdicts]
 
 
 def ask(around: Around) -> Cells:
     """Ask everything of the app with something around it."""
     accept = f"Accept-Encoding: {around.accept}\r\n" if around.accept else ""
-    settings = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
-    with serve(SERVER, app=f"{__spec__.name}:app", settings=settings, headers=accept) as target:
+    own = {"STREAM_MIDDLEWARE": around.name, "STREAM_MIMETYPE": around.mimetype}
+    with running_server(SERVER, app=f"{__spec__.name}:app", settings=own, headers=accept) as target:
         return answers(target, ASKED)
 
 

@@ -78,9 +78,8 @@ class Proxy:
         return SERVERS[self.behind]
 
 
-FILE = declared(__file__)
-PROGRAMS = cases_of(FILE["programs"], lambda _, **table: Program(**table))
-PROXIES = cases_of(FILE["proxies"], Proxy)
+PROXY_PROGRAMS = cases_of(declared(__file__)["programs"], lambda _, **table: Program(**table))
+PROXIES = cases_of(declared(__file__)["proxies"], Proxy)
 
 
 def configured(
@@ -102,7 +101,7 @@ def configured(
     :param http2: the port where it is to speak HTTP/2, if it is.
     :raises NotStartedError: when it is not installed.
     """
-    program = PROGRAMS[proxy.program]
+    program = PROXY_PROGRAMS[proxy.program]
     file = folder / "configuration.yml"
     values: dict[str, object] = {"folder": folder, "file": file, "address": address}
     values |= {"port": port, "upstream": upstream, "http2": http2}
@@ -115,14 +114,14 @@ def configured(
 
 
 @contextmanager
-def serve(proxy: Proxy, *, http2: bool = False) -> Iterator[Target]:
+def running_proxy(proxy: Proxy, *, http2: bool = False) -> Iterator[Target]:
     """Run a proxy in front of the measured app until the block ends.
 
     :param proxy: which one.
     :param http2: whether the target is the port on which it speaks HTTP/2.
     :raises NotStartedError: when it is not installed, or does not answer.
     """
-    program = PROGRAMS[proxy.program]
+    program = PROXY_PROGRAMS[proxy.program]
     version = program.made_of()
     port, upstream = free_port(), free_port()
     listening = free_port() if http2 and "{http2}" in program.http2_settings else port
@@ -149,7 +148,7 @@ def names(proxy: Proxy) -> Cells:
 
 def ask(proxy: Proxy) -> Cells:
     """Ask a proxy everything that keeps the processor busy."""
-    with serve(proxy) as target:
+    with running_proxy(proxy) as target:
         cells = {"versions": target.versions} | answers(target)
     if "uwsgi_pass" in proxy.pass_on:  # the app is told the version of the client's request
         cells["asks the app with"] = "uwsgi"
@@ -158,7 +157,7 @@ def ask(proxy: Proxy) -> Cells:
 
 def wait(proxy: Proxy) -> Cells:
     """Ask a proxy what takes long."""
-    with serve(proxy) as target:
+    with running_proxy(proxy) as target:
         return answers(target, PATIENT)
 
 

@@ -14,7 +14,7 @@ from docs.measurements.lab.results import Cells
 Question = Callable[[Target], Cells]
 
 QUESTIONS: list[Question] = [
-    responses.arrivals,
+    responses.timings,
     responses.framings,
     responses.errors,
     readers.departures,

@@ -10,7 +10,7 @@ from statistics import median
 from docs.measurements.behaviour.app import BLOCK, MOST_BLOCKS
 from docs.measurements.behaviour.target import ANSWERED, Target
 from docs.measurements.lab.processes import new_id
-from docs.measurements.lab.recorder import CLOSE, Arrival, Exchange, ask
+from docs.measurements.lab.recorder import CLOSE, Arrival, Exchange, fetch
 from docs.measurements.lab.results import Cells
 from examples.stream_check.response import Response
 
@@ -180,7 +180,7 @@ def throughput(target: Target) -> Cells:
     for _ in range(3):
         for size, found in rates.items():
             total = 4 * MEGABYTE if size == 1024 else 32 * MEGABYTE
-            answer = ask(target.port, f"/bulk?size={size}&total={total}", timeout=30)
+            answer = fetch(target.port, f"/bulk?size={size}&total={total}", timeout=30)
             found.append(len(answer.body) / answer.seconds)
     small, large = (median(found) for found in rates.values())
     return {"1 KiB against 64 KiB, speed": round(small / large, 3)}

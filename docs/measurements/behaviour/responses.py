@@ -16,7 +16,7 @@ def arrival_of_ticks(target: Target, size: int) -> str:
 
     :param size: of a piece, in bytes.
     """
-    answer = target.ask(f"/ticks?size={size}")
+    answer = target.fetch(f"/ticks?size={size}")
     moments = [part.seconds for part in answer.parts for _ in part.data]
     made = target.times(answer, "made")
     if len(moments) != TICKS * size or len(made) != TICKS:
@@ -32,9 +32,9 @@ def arrival_of_ticks(target: Target, size: int) -> str:
     return "in bursts"
 
 
-def arrivals(target: Target) -> Cells:
+def timings(target: Target) -> Cells:
     """Ask when small and large pieces arrive, and when the headers leave."""
-    late, empty = target.ask("/late"), target.ask("/late?empty=1")
+    late, empty = target.fetch("/late"), target.fetch("/late?empty=1")
     return {
         "small pieces": arrival_of_ticks(target, 6),
         "large pieces": arrival_of_ticks(target, 16 * 1024),
@@ -51,8 +51,8 @@ def framing(answer: Exchange) -> str:
 
 def framings(target: Target) -> Cells:
     """Ask how the end of a stream is marked, for clients of both versions of HTTP."""
-    new, old = target.ask("/endless?pieces=1"), target.ask("/endless?pieces=1", version="1.0")
-    empty = target.ask("/empty")
+    new, old = target.fetch("/endless?pieces=1"), target.fetch("/endless?pieces=1", version="1.0")
+    empty = target.fetch("/empty")
     events = [event for _, event in target.events.of(empty.request)]
     started = next((event for event in events if event.startswith("started ")), "")
     return {
@@ -67,7 +67,7 @@ def errors(target: Target) -> Cells:
     """Ask what a client sees when the generator raises."""
 
     def seen(path: str, version: str = "1.1") -> str:
-        answer = target.ask(path, version=version)
+        answer = target.fetch(path, version=version)
         return "silent" if answer.ending == "complete" else answer.ending
 
     return {
@@ -80,7 +80,7 @@ def errors(target: Target) -> Cells:
 
 def heads(target: Target) -> Cells:
     """Ask for the head alone."""
-    answer = target.ask("/ticks", "HEAD")
+    answer = target.fetch("/ticks", "HEAD")
     target.events.wait(answer.request, "call_on_close", 1)
     framing = [
         name for name in ("transfer-encoding", "content-length") if answer.response.header(name)
@@ -96,8 +96,8 @@ def heads(target: Target) -> Cells:
 def lengths(target: Target) -> Cells:
     """Ask for ten bytes under a Content-Length that is wrong, each way."""
     long, short = (
-        target.ask("/header?name=Content-Length&value=20"),
-        target.ask("/header?name=Content-Length&value=5"),
+        target.fetch("/header?name=Content-Length&value=20"),
+        target.fetch("/header?name=Content-Length&value=5"),
     )
     excess = " and more" if short.response.excess else ""
     return {
@@ -110,7 +110,7 @@ def hop_by_hop(target: Target) -> Cells:
     """Ask for headers that belong to the connection, which an app may not send."""
 
     def outcome(name: str, value: str) -> str:
-        answer = target.ask(f"/header?name={name}&value={value}")
+        answer = target.fetch(f"/header?name={name}&value={value}")
         if answer.body != b"0123456789":
             return "corrupt body" if answer.ending == "complete" else answer.ending
         sent = [found for key, found in answer.response.headers if key == name.lower()]

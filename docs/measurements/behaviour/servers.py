@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from docs._system import ROOT
 from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.behaviour.questions import PATIENT, QUESTIONS, QUICK, Question
 from docs.measurements.behaviour.target import NO_CURL, Target
 from docs.measurements.lab.environments import HERE, environment, made_of
 from docs.measurements.lab.measurement import Measurement, cases_of
-from docs.measurements.lab.processes import ROOT, event_log, running
+from docs.measurements.lab.processes import event_log, running
 from docs.measurements.lab.results import Cells, recorded
 
-APP = "docs.measurements.behaviour.app:app"
+MEASURED_APP = "docs.measurements.behaviour.app:app"
 ROOTS_OWN = "--user www-data --group www-data"  # some servers refuse to run as root
 
 
@@ -65,7 +66,7 @@ def fill(text: str, values: Mapping[str, object]) -> str:
 
 
 def command(
-    server: Server, port: int, folder: Path, *, options: str = "", app: str = APP
+    server: Server, port: int, folder: Path, *, options: str = "", app: str = MEASURED_APP
 ) -> list[str]:
     """Return the command that starts a server.
 
@@ -83,11 +84,11 @@ def command(
 
 
 @contextmanager
-def serve(
+def running_server(
     server: Server,
     options: str = "",
     *,
-    app: str = APP,
+    app: str = MEASURED_APP,
     settings: Mapping[str, str] | None = None,
     headers: str = "",
 ) -> Iterator[Target]:
@@ -118,24 +119,24 @@ def answers(target: Target, questions: Iterable[Question] = QUESTIONS) -> Cells:
 
 def ask(server: Server) -> Cells:
     """Ask a server everything that keeps the processor busy."""
-    with serve(server) as target:
+    with running_server(server) as target:
         return {"versions": target.versions} | answers(target)
 
 
 def wait(server: Server) -> Cells:
     """Ask a server what takes long."""
-    with serve(server) as target:
+    with running_server(server) as target:
         return answers(target, PATIENT)
 
 
-def differences(name: str) -> dict[str, tuple[str, str]]:
+def changed_answers(name: str) -> dict[str, tuple[str, str]]:
     """Ask a server again what is quick to ask, and return where it differs from the record.
 
     :param name: of the server.
     :returns: for each column that differs, what was recorded and what came now.
     """
     before = next(each for each in recorded("servers") if each["server"] == name)
-    with serve(SERVERS[name]) as target:
+    with running_server(SERVERS[name]) as target:
         now = answers(target, QUICK)
     return {
         column: (before[column], str(cell))
@@ -146,7 +147,7 @@ def differences(name: str) -> dict[str, tuple[str, str]]:
 
 def names(server: Server) -> Cells:
     """Return the name of a server and its command, where what varies stands in braces."""
-    words = server.command.replace("{app}", APP).replace("{options}", "").split()
+    words = server.command.replace("{app}", MEASURED_APP).replace("{options}", "").split()
     return {"server": server.name, "command": " ".join(words)}
 
 

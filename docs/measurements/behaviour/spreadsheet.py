@@ -71,7 +71,7 @@ def printed(before: str, separator: str) -> str:
     return " ".join("NUL" if each == "\0" else f"U+{ord(each):04X}" for each in field)
 
 
-def measure(name: str) -> Cells:
+def ask(name: str) -> Cells:
     """Return what LibreOffice computes of the files with a separator."""
     separator = SEPARATORS[name]
     raw = computed(csv_text([cell] for cell in CELLS), separator)
@@ -93,7 +93,7 @@ MEASUREMENT = Measurement(
     "spreadsheet",
     list(SEPARATORS),
     names=lambda separator: {"separator": separator},
-    ask=measure,
+    ask=ask,
     on=lambda _: {"python": python_version(), "date": date.today().isoformat()},
 )
 

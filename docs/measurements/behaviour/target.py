@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from docs.measurements.lab.processes import Events, new_id
-from docs.measurements.lab.recorder import Exchange, ask, request_bytes
+from docs.measurements.lab.recorder import Exchange, fetch, request_bytes
 
 ANSWERED = 15  # seconds that an answer may take
 LONGEST_WAIT = 30.0  # seconds after which a client that gets no byte gives up
@@ -36,12 +36,12 @@ class Target:
     headers: str = ""
     answered: float = ANSWERED
 
-    def ask(self, path: str, method: str = "GET", *, version: str = "1.1") -> Exchange:
+    def fetch(self, path: str, method: str = "GET", *, version: str = "1.1") -> Exchange:
         """Send a request whose events can be found, and return what came of it."""
         request = new_id()
         headers, timeout = self.headers, self.answered
         path = with_id(path, request)
-        answer = ask(self.port, path, method, version=version, timeout=timeout, headers=headers)
+        answer = fetch(self.port, path, method, version=version, timeout=timeout, headers=headers)
         answer.request = request
         return answer
 

@@ -63,10 +63,10 @@ class Interruption:
     def serve(self) -> AbstractContextManager[Target]:
         """Run the server or proxy."""
         if self.program in servers.SERVERS:
-            return servers.serve(servers.SERVERS[self.program], self.options)
+            return servers.running_server(servers.SERVERS[self.program], self.options)
         proxy = proxies.PROXIES[self.program]
         more: dict[str, Any] = {self.place: f"{getattr(proxy, self.place)} {self.options}"}
-        return proxies.serve(replace(proxy, **more))
+        return proxies.running_proxy(replace(proxy, **more))
 
 
 def limits(program: str, options: str, place: str = "upstream_settings") -> Iterator[Interruption]:
@@ -116,7 +116,7 @@ def interrupted(target: Target, interruption: Interruption) -> Cells:
     path, pieces = STREAMS[interruption.stream]
     target.answered = STREAMED
     with ThreadPoolExecutor() as pool:
-        stream = pool.submit(target.ask, path)
+        stream = pool.submit(target.fetch, path)
         if interruption.sends:
             time.sleep(BEFORE_SIGNAL)
             target.processes[-1].send_signal(Signals[interruption.sends])

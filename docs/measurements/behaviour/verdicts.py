@@ -30,7 +30,7 @@ ENDED = {
 }
 
 #: A column of ``stream_check``, the column that it is held against, and what agrees.
-COLUMNS = {
+COMPARED = {
     "stream_check, small pieces": ("small pieces", ARRIVED),
     "stream_check, large pieces": ("large pieces", ARRIVED),
     "stream_check, error midway": ("error midway HTTP/1.1", ENDED),
@@ -47,7 +47,7 @@ def verdicts(target: Target) -> Cells:
 
     broken = seen("/error?after=3")
     page = broken.ending == "complete" and broken.status != 200
-    small, large, error = COLUMNS
+    small, large, error = COMPARED
     return {
         small: seen("/ticks?ticks=10").verdict,
         large: seen(f"/ticks?ticks=7&size={16 * 1024}").verdict,
@@ -62,6 +62,6 @@ def disagreements(row: dict[str, str]) -> list[str]:
     """
     return [
         f"{row[category]}, and {name} finds {row[name]}"
-        for name, (category, agreeing) in COLUMNS.items()
+        for name, (category, agreeing) in COMPARED.items()
         if not row.get("not measured") and row[name] not in agreeing[row[category]]
     ]

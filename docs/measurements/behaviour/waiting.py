@@ -17,13 +17,14 @@ from textwrap import dedent
 from threading import Event, Thread
 from typing import NamedTuple
 
+from docs._system import ROOT
 from docs._system.declared import declared
 from docs._system.ports import free_port
 from docs.measurements.behaviour.readers import SETTLING, pauses, staying, wait_for_next
 from docs.measurements.behaviour.target import LONGEST_WAIT, Target
 from docs.measurements.lab.environments import find_program
 from docs.measurements.lab.measurement import Measurement
-from docs.measurements.lab.processes import ROOT, event_log, new_id, running
+from docs.measurements.lab.processes import event_log, new_id, running
 from docs.measurements.lab.recorder import CLOSE
 from docs.measurements.lab.results import Cells, recorded
 
@@ -88,7 +89,7 @@ def copied() -> Iterator[Setup]:
 
 
 @contextmanager
-def serve(settings: Setup) -> Iterator[Target]:
+def running_setup(settings: Setup) -> Iterator[Target]:
     """Run a server as the settings say, with the measured app, until the block ends.
 
     :raises NotStartedError: when it is not installed, or does not answer.
@@ -187,7 +188,7 @@ def behind_slow_readers(target: Target, room: int, headers: str) -> float:
 def ask(settings: Setup) -> Cells:
     """Ask all of one server."""
     room = settings.room
-    with serve(settings) as target:
+    with running_setup(settings) as target:
         return {
             "one place free, seconds": beside(target, lambda: streaming(target, room - 1, EIGHT_S)),
             "none free, seconds": over_the_limit(target, room),
@@ -200,7 +201,7 @@ def ask(settings: Setup) -> Cells:
 
 def wait(settings: Setup) -> Cells:
     """Ask a server what takes long."""
-    with serve(settings) as target:
+    with running_setup(settings) as target:
         return pauses(target)
 
 

@@ -14,7 +14,7 @@ from docs._system.packaged import search_path
 from docs.measurements.lab.processes import NotStartedError
 
 HERE = Path(sys.executable).parent  # the programs of this environment
-INSTALLING = 300  # seconds that making an environment may take
+INSTALLING = 600  # seconds that pip or npm may take
 ONE_AT_A_TIME = Lock()  # two that need the same environment would each make one
 
 

@@ -66,7 +66,7 @@ def differences(table: RecordedTable, folder: Path) -> Iterator[Difference]:
                 yield Difference(key, f"{column}: was {was!r}, now {now!r} ({versions})")
 
 
-def measure(program: str, names: Sequence[str], folder: Path) -> None:
+def measure_into(program: str, names: Sequence[str], folder: Path) -> None:
     """Run a measurement that writes into a folder.
 
     :raises subprocess.CalledProcessError: when it fails.
@@ -84,11 +84,11 @@ def main(names: list[str]) -> int:
         shutil.copytree(RECORDED, folder)
         programs = dict.fromkeys(table.program for table in tables)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda program: measure(program, [], folder), programs))
+            list(pool.map(lambda program: measure_into(program, [], folder), programs))
         for table in tables:
             rows = list(dict.fromkeys(each.row[0] for each in differences(table, folder)))
             if rows:
-                measure(table.program, rows, folder)
+                measure_into(table.program, rows, folder)
             for difference in differences(table, folder):
                 print(f"{table.name}: {', '.join(difference.row)}: {difference.text}", flush=True)
                 found += 1

@@ -12,12 +12,10 @@ from uuid import uuid4
 
 import psutil
 
+from docs._system import ROOT
 from docs._system.leftovers import running_program
-from docs._system.ports import free_port
-from docs.measurements.lab.recorder import ask
-
-ROOT = Path(__file__).parents[3]
-READY = 20  # seconds that a program may take to answer
+from docs._system.ports import READY, free_port
+from docs.measurements.lab.recorder import fetch
 
 
 class NotStartedError(RuntimeError):
@@ -91,7 +89,7 @@ def wait_until_ready(
     deadline = time.monotonic() + READY
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):  # it does not listen yet
-            if ask(port, path, timeout=5).response.status == status:
+            if fetch(port, path, timeout=5).response.status == status:
                 return
         time.sleep(0.05)
     ended = f"it ended with exit status {process.returncode}"

@@ -178,7 +178,7 @@ class Exchange:
             self.ended = otherwise if self.response.framing else "no answer"
 
 
-def ask(
+def fetch(
     port: int,
     path: str,
     method: str = "GET",

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from flask import Flask, Response, g, request, stream_with_context
 from werkzeug.wsgi import ClosingIterator
 
-PIECES = 40  # after which an abandoned stream ends all the same
-PAUSE = 0.02  # seconds between two of them
+ABANDONED_PIECES = 40  # after which an abandoned stream ends all the same
+INTERVAL = 0.02  # seconds between two of them
 
 #: The environment variable that says which of :data:`VARIANTS` this is.
 ABANDONED = "ABANDONED"
@@ -118,9 +118,9 @@ def where() -> str:
 def generate() -> Iterator[str]:
     """Send pieces for about a second, and note how that ends."""
     try:
-        for number in range(PIECES):
+        for number in range(ABANDONED_PIECES):
             yield f"piece {number}\n"
-            time.sleep(PAUSE)
+            time.sleep(INTERVAL)
         came_of_it["generator"] = "read to its end"
     except GeneratorExit:
         came_of_it["generator"] = f"closed {where()}"
@@ -150,7 +150,7 @@ def later() -> str:
 
 
 @app.teardown_appcontext
-def teardown(_: BaseException | None) -> None:
+def note_teardown(_: BaseException | None) -> None:
     """Note which later request is torn down."""
     if str(g.get("owner")).startswith("request"):
         torn_down.add(g.owner)

@@ -17,14 +17,14 @@ from docs._system.ports import free_port
 from docs.measurements.lab.environments import made_of
 from docs.measurements.lab.measurement import Measurement, cases_of, measured_on
 from docs.measurements.lab.processes import event_log, running
-from docs.measurements.lab.recorder import ask, receive
+from docs.measurements.lab.recorder import fetch, receive
 from docs.measurements.lab.results import Cells
-from docs.measurements.lifecycle.abandoned import ABANDONED, PAUSE, VARIANTS, Variant
+from docs.measurements.lifecycle.abandoned import ABANDONED, INTERVAL, VARIANTS, Variant
 from docs.measurements.lifecycle.versions import FLASKS, with_flask
 
 LATER = 3  # requests before the abandoned stream is collected, and again after it
 ENOUGH = 5  # seconds that a server may take to be done with a stream, and to answer
-APP = "docs.measurements.lifecycle.abandoned"
+ABANDONED_APP = "docs.measurements.lifecycle.abandoned"
 
 
 class OneThread(NamedTuple):
@@ -35,7 +35,7 @@ class OneThread(NamedTuple):
     packages: list[str]
 
 
-SERVERS = cases_of(declared(__file__), OneThread).values()
+LEAK_SERVERS = cases_of(declared(__file__), OneThread).values()
 
 
 class Leak(NamedTuple):
@@ -48,13 +48,13 @@ class Leak(NamedTuple):
 
 def get(port: int, path: str) -> str:
     """Return what a server answers: the body, the status of an error, or that it was cut."""
-    answer = ask(port, path, timeout=ENOUGH)
+    answer = fetch(port, path, timeout=ENOUGH)
     if answer.ending == "complete":
         return answer.body.decode()
     return "cut" if answer.ending in ("reset", "no answer") else answer.ending
 
 
-def aftermath(port: int) -> Cells:
+def noted_so_far(port: int) -> Cells:
     """Return what the app has noted so far of its stream."""
     cells: Cells = json.loads(get(port, "/aftermath"))
     return cells
@@ -73,10 +73,10 @@ def abandon(port: int, variant: Variant) -> None:
                 break
     end = time.monotonic() + ENOUGH
     while time.monotonic() < end:
-        found = aftermath(port)
+        found = noted_so_far(port)
         if found["closed"] != "never" or found["generator"] != "never closed":
             return
-        time.sleep(PAUSE)
+        time.sleep(INTERVAL)
 
 
 def measure_leak(port: int, variant: Variant) -> Cells:
@@ -91,15 +91,15 @@ def measure_leak(port: int, variant: Variant) -> Cells:
         get(port, "/collect")
     for _ in range(LATER):
         get(port, "/later")
-    return aftermath(port) | {"answer": answer}
+    return noted_so_far(port) | {"answer": answer}
 
 
-def measure(leak: Leak) -> Cells:
+def ask(leak: Leak) -> Cells:
     """Serve the app in one of its variants and measure it."""
-    packages = {name for server in SERVERS for name in server.packages}
+    packages = {name for server in LEAK_SERVERS for name in server.packages}
     programs = with_flask(leak.flask, *(f"{name}=={version(name)}" for name in packages))
     port = free_port()
-    program, *arguments = leak.server.command.format(app=APP, port=port).split()
+    program, *arguments = leak.server.command.format(app=ABANDONED_APP, port=port).split()
     command = [str(programs / program), *arguments]
     settings = {ABANDONED: str(VARIANTS.index(leak.variant))}
     with (
@@ -116,9 +116,9 @@ def names(leak: Leak) -> Cells:
 
 MEASUREMENT = Measurement(
     "lifecycle_leak",
-    [Leak(*each) for each in product(FLASKS, SERVERS, VARIANTS)],
+    [Leak(*each) for each in product(FLASKS, LEAK_SERVERS, VARIANTS)],
     names=names,
-    ask=measure,
+    ask=ask,
     on=lambda leak: measured_on() | {"flask": leak.flask},
 )
 

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from docs._system import ROOT
 from docs.measurements.lab.environments import environment
 from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.processes import ROOT
 from docs.measurements.lab.results import Cells, record
 
 #: Two from before the change to ``stream_with_context`` in Flask 3.1.2, and two from after it.
 FLASKS = ("3.0.3", "3.1.1", "3.1.2", "3.1.3")
 
 #: What records on the installed Flask, by the table that it fills.
-PROGRAMS = {"lifecycle": "order", "lifecycle_resources": "resources"}
+RECORDERS = {"lifecycle": "order", "lifecycle_resources": "resources"}
 
 RECORDING = 300  # seconds that a program may take
 
@@ -38,7 +38,7 @@ def with_flask(flask: str, *packages: str) -> Path:
 def rows_of(program: str, flask: str) -> Iterator[Cells]:
     """Yield the rows that a program records on a version of Flask.
 
-    :param program: of :data:`PROGRAMS`.
+    :param program: of :data:`RECORDERS`.
     :param flask: the version.
     :raises RuntimeError: when another version was recorded, as a ``PYTHONPATH`` may cause.
     """
@@ -52,7 +52,7 @@ def rows_of(program: str, flask: str) -> Iterator[Cells]:
 
 def main() -> None:
     """Record on every version, and write the rows."""
-    for table, program in PROGRAMS.items():
+    for table, program in RECORDERS.items():
         record(table, [row for flask in FLASKS for row in rows_of(program, flask)])
 
 

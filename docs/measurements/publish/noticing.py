@@ -17,7 +17,7 @@ def notices(row: Mapping[str, str]) -> bool:
     return all(row[name] == "error" for name in cuts)
 
 
-def table() -> list[list[str]]:
+def noticing_calls() -> list[list[str]]:
     """Return, for each language, the first of its calls that notices every cut, if one does."""
     rows = [row for row in recorded("clients") if not row.get("not measured")]
     none = ["", ":silent:`no call here notices every cut`"]

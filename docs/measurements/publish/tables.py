@@ -142,8 +142,8 @@ def derived() -> dict[str, list[list[str]]]:
         **{name: list(table.cells()) for name, table in PAGE_TABLES.items()},
         **flask_versions.tables(),
         "lifecycle_open": list(open_table()),
-        "arrivals_table": typical_run.table(),
-        "clients_notice": noticing.table(),
+        "arrivals_table": typical_run.typical_runs(),
+        "clients_notice": noticing.noticing_calls(),
     }
 
 

@@ -19,7 +19,7 @@ def typical_run(rows: Iterable[dict[str, str]], view: str) -> list[dict[str, str
     return next(run for run in runs.values() if float(run[-1]["seconds"]) == middle)
 
 
-def table() -> list[list[str]]:
+def typical_runs() -> list[list[str]]:
     """Return the few numbers that a page shows beside the figure, their header first."""
     lines = [["Page", "First byte", "Last byte", "Measured on"]]
     for view in ("streamed", "buffered"):

@@ -11,7 +11,7 @@ from flask import Flask
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.recorder import ask
+from docs.measurements.lab.recorder import fetch
 from docs.measurements.lab.results import Cells, record
 
 PIECES = 10
@@ -19,7 +19,7 @@ PIECE = f"<p>{'.' * 992}</p>\n"  # 1000 bytes
 DELAY = 0.1  # seconds that a piece takes to make, as a slow query would
 
 VIEWS = ("streamed", "buffered")
-RUNS = 9
+VIEW_RUNS = 9
 
 app = Flask(__name__)
 
@@ -49,8 +49,8 @@ def arrival_rows() -> Iterator[Cells]:
     :raises ValueError: when a view did not send the whole page.
     """
     with gunicorn("docs.measurements.speed.arrivals:app") as served:
-        for run, view in product(range(1, RUNS + 1), VIEWS):
-            answer = ask(served.port, f"/{view}")
+        for run, view in product(range(1, VIEW_RUNS + 1), VIEWS):
+            answer = fetch(served.port, f"/{view}")
             if answer.ending != "complete" or len(answer.body) != PIECES * len(PIECE):
                 raise ValueError(f"{view}: {len(answer.body)} bytes came, {answer.ending}")
             so_far = 0

@@ -12,10 +12,8 @@ from flask import Flask, Response
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.results import Cells, record
-from docs.measurements.speed.in_turn import in_turn
+from docs.measurements.speed.in_turn import RUNS, in_turn
 from examples.chunks import SIZE
-
-RUNS = 5
 
 #: Sizes of a chunk, in bytes.
 SIZES = [2**power for power in range(7, 21)]
@@ -26,7 +24,7 @@ app = Flask(__name__)
 
 
 @app.get("/<int:size>/<int:count>")
-def chunks(size: int, count: int) -> Response:
+def equal_chunks(size: int, count: int) -> Response:
     """Send so many chunks of a size."""
     return Response(repeat(b"r" * size, count), mimetype="text/plain")
 

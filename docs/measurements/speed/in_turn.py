@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from docs.measurements.lab.recorder import Drained, drain
 
+RUNS = 5  # of each thing that is timed, of which the median counts
+
 Asked = TypeVar("Asked", bound=Hashable)
 
 

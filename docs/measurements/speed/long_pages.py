@@ -22,8 +22,8 @@ from examples import large_page
 from examples.chunks import join_chunks
 from examples.rows import Flight, iter_all_rows
 
-ROWS = 20_000
-RUNS = 31
+FLIGHTS_SHOWN = 20_000
+PAGE_RUNS = 31
 
 #: The environment variable of the process that serves the pages.
 PAGES = "STREAM_PAGES"
@@ -40,12 +40,12 @@ WAYS = {
 app = large_page.app
 
 #: Read before the first request, so that the database has no part in what is measured.
-flights: list[Flight] = []
+flights_read: list[Flight] = []
 
 
 def iter_read_rows() -> Iterator[Flight]:
     """Yield the flights that were read."""
-    yield from flights
+    yield from flights_read
 
 
 def cell_by_cell() -> Template:
@@ -67,13 +67,13 @@ def joined() -> Response:
 
 
 @app.get("/stream_template")
-def streamed() -> Iterator[str]:
+def as_rendered() -> Iterator[str]:
     """Send each piece of the template as it comes."""
     return stream_template(template, flights=iter_read_rows())
 
 
 @app.get("/enable_buffering")
-def buffered() -> Response:
+def five_at_a_time() -> Response:
     """Send five pieces at a time, as was the advice for Flask 0.9."""
     context = {"flights": iter_read_rows()}
     app.update_template_context(context)
@@ -90,7 +90,7 @@ def rendered() -> str:
 
 def read_flights() -> None:
     """Read the flights, and let the example take them in place of its cursor."""
-    flights.extend(islice(iter_all_rows(), ROWS))
+    flights_read.extend(islice(iter_all_rows(), FLIGHTS_SHOWN))
     patch.object(large_page, "iter_all_rows", iter_read_rows).start()
 
 
@@ -101,13 +101,13 @@ if PAGES in os.environ:
 def page_rows() -> Iterator[Cells]:
     """Measure all ways, and yield the rows."""
     served_here = "docs.measurements.speed.long_pages:app"
-    with sqlite_database(ROWS), gunicorn(served_here, settings={PAGES: "read"}) as served:
-        found = in_turn({path: (served.port, path) for path in WAYS}, RUNS)
+    with sqlite_database(FLIGHTS_SHOWN), gunicorn(served_here, settings={PAGES: "read"}) as served:
+        found = in_turn({path: (served.port, path) for path in WAYS}, PAGE_RUNS)
     for path, taken in found.items():
         yield {
             "way": WAYS[path],
-            "rows": ROWS,
-            "runs": RUNS,
+            "rows": FLIGHTS_SHOWN,
+            "runs": PAGE_RUNS,
             "first byte, ms": round(1000 * taken.first, 2),
             "milliseconds": round(1000 * taken.seconds, 1),
             "MB": round(taken.size / 1e6, 2),

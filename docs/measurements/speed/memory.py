@@ -23,9 +23,9 @@ from docs.measurements.lab.results import Cells, record
 from docs.measurements.speed.sources import EXPORT, SOURCES, Source
 from examples.sources.cluster import write_partitions
 
-NUMBERS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
-RUNS = 15  # how often the first byte is asked for
-PAUSE = 0.1  # seconds in which a stream that was left ends
+ROW_COUNTS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+FIRST_BYTES = 15  # how often the first byte is asked for
+CLOSES_WITHIN = 0.1  # seconds in which a stream that was left ends
 
 
 def peak(served: Gunicorn) -> int:
@@ -49,14 +49,14 @@ def memory_rows(source: Source, settings: dict[int, dict[str, str]]) -> Iterator
             served[number] = stack.enter_context(gunicorn(EXPORT, settings=own))
             exports[number] = drain(served[number].port, "/large.csv").seconds
             peaks[number] = peak(served[number])
-        for _ in range(RUNS):
+        for _ in range(FIRST_BYTES):
             for number, found in first.items():
                 found.append(first_byte(served[number].port, "/large.csv"))
-                time.sleep(PAUSE)
+                time.sleep(CLOSES_WITHIN)
     for number in settings:
         yield source.cells() | {
             "rows": number,
-            "runs": RUNS,
+            "runs": FIRST_BYTES,
             "peak, KiB": peaks[number],
             "first byte, ms": round(1000 * median(first[number]), 2),
             "export, seconds": round(exports[number], 2),
@@ -92,7 +92,7 @@ def cluster(made: dict[int, Databases]) -> Iterator[dict[int, dict[str, str]]]:
 def all_rows() -> Iterator[Cells]:
     """Measure every source with every number of rows, and yield the rows of the table."""
     with ExitStack() as stack:
-        made = {number: stack.enter_context(databases(number)) for number in NUMBERS}
+        made = {number: stack.enter_context(databases(number)) for number in ROW_COUNTS}
         for source in SOURCES:
             settings = {number: source.settings(each) for number, each in made.items()}
             yield from memory_rows(source, settings)

@@ -12,10 +12,9 @@ from docs.measurements.lab.databases import FIVE, Databases, databases
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.results import Cells, record
-from docs.measurements.speed.in_turn import in_turn
+from docs.measurements.speed.in_turn import RUNS, in_turn
 
-ROWS = 300_000
-RUNS = 5
+FLIGHTS_EXPORTED = 300_000
 
 EXPORT = "examples.large_csv:app"
 PATHS = {"all": "/large.csv?", "5": f"/large.csv?columns={','.join(FIVE)}&"}
@@ -52,7 +51,7 @@ SOURCES = [
 
 def source_rows() -> Iterator[Cells]:
     """Measure every source, plain and with formulas neutralised, and yield the rows."""
-    with databases(ROWS) as made, ExitStack() as stack:
+    with databases(FLIGHTS_EXPORTED) as made, ExitStack() as stack:
         ports = {
             source: stack.enter_context(gunicorn(EXPORT, settings=source.settings(made))).port
             for source in SOURCES
@@ -64,10 +63,10 @@ def source_rows() -> Iterator[Cells]:
         safe = found[source, columns, SPREADSHEET].seconds
         yield source.cells() | {
             "columns": columns,
-            "rows": ROWS,
+            "rows": FLIGHTS_EXPORTED,
             "runs": RUNS,
-            "rows per second": int(float(f"{ROWS / plain:.3g}")),
-            "neutralised, rows per second": int(float(f"{ROWS / safe:.3g}")),
+            "rows per second": int(float(f"{FLIGHTS_EXPORTED / plain:.3g}")),
+            "neutralised, rows per second": int(float(f"{FLIGHTS_EXPORTED / safe:.3g}")),
             "takes longer by": f"{safe / plain - 1:.0%}",
             **measured_on("gunicorn", "psycopg", "pyarrow", "adbc-driver-manager"),
         }

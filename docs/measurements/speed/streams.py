@@ -20,7 +20,7 @@ from docs.measurements.lab.processes import Gunicorn, gunicorn
 from docs.measurements.lab.results import Cells, record
 
 #: How many streams run at once.
-NUMBERS = (1, 10, 100, 1000)
+STREAM_COUNTS = (1, 10, 100, 1000)
 BEATS = 10  # pieces that each stream sends, one a second
 
 WORKERS = {
@@ -88,7 +88,7 @@ def stream_rows() -> Iterator[Cells]:
     """Measure every worker with every number of streams, and yield the rows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
-    for (worker, options), number in product(WORKERS.items(), NUMBERS):
+    for (worker, options), number in product(WORKERS.items(), STREAM_COUNTS):
         with gunicorn("docs.measurements.speed.streams:app", options) as served:
             cells: Cells = {"worker": worker, "streams": number, **cost_of(number, served)}
         yield cells | measured_on("gunicorn", "gevent")

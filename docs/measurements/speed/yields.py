@@ -21,12 +21,12 @@ from werkzeug.test import create_environ, run_wsgi_app
 from docs.measurements.lab.databases import FIVE, sqlite_database
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.results import Cells, record
+from docs.measurements.speed.in_turn import RUNS
 from examples.chunks import join_chunks
 from examples.csv_text import csv_text
 from examples.rows import iter_all_rows
 
-RUNS = 5
-ROWS = 200_000
+LINES = 200_000
 STARTING = 20  # seconds that the process which reads may take to start
 
 #: The size of a line, in bytes: that of a flight with all its columns is about as large.
@@ -118,7 +118,7 @@ def layers(lines: Callable[[], Iterable[bytes]]) -> dict[str, float]:
 
 def lines_one_by_one() -> Iterator[bytes]:
     """Yield a ready line for each row."""
-    yield from repeat(LINE, ROWS)
+    yield from repeat(LINE, LINES)
 
 
 def lines_joined() -> Iterator[bytes]:
@@ -128,7 +128,7 @@ def lines_joined() -> Iterator[bytes]:
 
 def layer_rows() -> Iterator[Cells]:
     """Yield what a row costs in each layer, a line per yield and joined."""
-    with sqlite_database(ROWS):
+    with sqlite_database(LINES):
         making = seconds(lambda: exhaust(csv_text([row]) for row in iter_all_rows(FIVE)))
     yield cost("the row itself", "cursor and csv", making)
     ways = {"a row per yield": lines_one_by_one, "joined to chunks": lines_joined}
@@ -139,8 +139,8 @@ def layer_rows() -> Iterator[Cells]:
 
 def cost(way: str, layer: str, taken: float) -> Cells:
     """Return the row of a layer that takes so many seconds for all rows."""
-    microseconds = round(1e6 * taken / ROWS, 3)
-    cells: Cells = {"way": way, "layer": layer, "microseconds per row": microseconds, "rows": ROWS}
+    microseconds = round(1e6 * taken / LINES, 3)
+    cells: Cells = {"way": way, "layer": layer, "microseconds per row": microseconds, "rows": LINES}
     return cells | measured_on("gunicorn")
 
 

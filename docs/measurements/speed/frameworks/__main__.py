@@ -20,13 +20,13 @@ from docs.measurements.speed.frameworks.contenders import (
     Contest,
     contest,
 )
-from docs.measurements.speed.frameworks.export import COLUMNS
+from docs.measurements.speed.frameworks.export import WIDTHS
 
-ROWS = 1_000_000
+FLIGHTS_SENT = 1_000_000
 
 #: The loop that this guide began with, and the program of each database.
 SEED = CONTENDERS[0]
-PROGRAMS = {each.database: each for each in CONTENDERS if not each.server}
+OWN_PROGRAMS = {each.database: each for each in CONTENDERS if not each.server}
 
 #: What each contender took at a width, run by run, and why one took nothing.
 Times = dict[Contender, list[Drained]]
@@ -81,7 +81,7 @@ def cells_of_times(contender: Contender, rows: int, times: Times) -> Cells:
         "rows per second": int(float(f"{rows / median(seconds):.3g}")),
         "MB": round(runs[0].size / 1e6, 1),
         "against the seed's loop": ratio(seed, runs),
-        "against the database's own program": ratio(times[PROGRAMS[contender.database]], runs),
+        "against the database's own program": ratio(times[OWN_PROGRAMS[contender.database]], runs),
     }
 
 
@@ -92,7 +92,7 @@ def contender_rows(rows: int) -> Iterator[Cells]:
     """
     on = {name: cell for name, cell in measured_on().items() if name in ("python", "date")}
     with contest(rows) as serving:
-        for width in COLUMNS:
+        for width in WIDTHS:
             times, failures = time_all(serving, width)
             for contender in CONTENDERS:
                 runs = times[contender]
@@ -112,11 +112,11 @@ def contender_rows(rows: int) -> Iterator[Cells]:
 
 def main(arguments: list[str]) -> None:
     """Check all contenders, measure them, and write their rows."""
-    rows = int(arguments[0]) if arguments else ROWS
+    rows = int(arguments[0]) if arguments else FLIGHTS_SENT
     for name, reason in check().items():
         print(f"not checked: {name}: {reason}", file=sys.stderr)
     measured = contender_rows(rows)
-    if rows == ROWS:
+    if rows == FLIGHTS_SENT:
         record("peers", measured)
     else:
         print(*measured, sep="\n")

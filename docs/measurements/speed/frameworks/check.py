@@ -5,9 +5,9 @@ import io
 from contextlib import closing
 
 from docs.measurements.lab.processes import NotStartedError
-from docs.measurements.lab.recorder import ask
+from docs.measurements.lab.recorder import fetch
 from docs.measurements.speed.frameworks.contenders import CONTENDERS, Contender, Contest, contest
-from docs.measurements.speed.frameworks.export import COLUMNS, QUERIES
+from docs.measurements.speed.frameworks.export import QUERIES, WIDTHS
 from examples.rows import read_sqlite
 
 CHECKED = 2000  # flights: enough that each column that may be empty is so in one of them
@@ -16,7 +16,7 @@ CHECKED = 2000  # flights: enough that each column that may be empty is so in on
 def expected(contest: Contest, width: str, none: str) -> list[list[str]]:
     """Return the cells of every flight as a CSV file has them.
 
-    :param width: of :data:`COLUMNS`.
+    :param width: of :data:`WIDTHS`.
     :param none: what stands in a cell that is empty.
     """
     with closing(read_sqlite(contest.data.file)) as connection:
@@ -27,10 +27,10 @@ def expected(contest: Contest, width: str, none: str) -> list[list[str]]:
 def cells_of(body: bytes, width: str) -> list[list[str]]:
     """Return the cells of each row of a CSV file, without a header.
 
-    :param width: of :data:`COLUMNS`.
+    :param width: of :data:`WIDTHS`.
     """
     rows = list(csv.reader(io.StringIO(body.decode(), newline="")))
-    return rows[1:] if rows[:1] == [list(COLUMNS[width])] else rows
+    return rows[1:] if rows[:1] == [list(WIDTHS[width])] else rows
 
 
 def verify(contest: Contest, contender: Contender) -> None:
@@ -39,12 +39,12 @@ def verify(contest: Contest, contender: Contender) -> None:
     :raises NotStartedError: when it cannot be asked.
     :raises ValueError: when it sends anything else, or takes a wrong ``?columns=``.
     """
-    for width in COLUMNS:
+    for width in WIDTHS:
         sent = cells_of(contest.body(contender, width), width)
         if sent != expected(contest, width, contender.none):
             raise ValueError(f"{contender}: at {width} columns, not the cells of the database")
     if contender.server:
-        status = ask(contest.port(contender), contender.path_for("7")).response.status
+        status = fetch(contest.port(contender), contender.path_for("7")).response.status
         if status is None or not 400 <= status < 500:
             raise ValueError(f"{contender}: {status} for a wrong ?columns=")
 

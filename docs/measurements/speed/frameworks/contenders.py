@@ -18,8 +18,8 @@ from docs._system.ports import free_port
 from docs.measurements.lab.databases import Databases, databases, postgresql_programs
 from docs.measurements.lab.environments import made_of, printed_version
 from docs.measurements.lab.processes import Events, NotStartedError, event_log, running
-from docs.measurements.lab.recorder import Drained, ask, drain
-from docs.measurements.speed.frameworks.export import COLUMNS, QUERIES
+from docs.measurements.lab.recorder import Drained, drain, fetch
+from docs.measurements.speed.frameworks.export import QUERIES, WIDTHS
 from docs.measurements.speed.sources import Source
 from examples.rows import connect_postgresql
 from examples.sources import arrow
@@ -65,9 +65,9 @@ class Contender(NamedTuple):
     def path_for(self, width: str) -> str:
         """Return what an app is asked for.
 
-        :param width: of :data:`COLUMNS`; any other is an error for an app.
+        :param width: of :data:`WIDTHS`; any other is an error for an app.
         """
-        named = {"19": "", "5": f"?columns={','.join(COLUMNS['5'])}"}
+        named = {"19": "", "5": f"?columns={','.join(WIDTHS['5'])}"}
         return self.path.format(width=width, columns=named.get(width, f"?columns={width}"))
 
 
@@ -172,14 +172,14 @@ class Contest:
     def body(self, contender: Contender, width: str) -> bytes:
         """Return what a contender sends.
 
-        :param width: of :data:`COLUMNS`.
+        :param width: of :data:`WIDTHS`.
         :raises NotStartedError: when it cannot be asked.
         :raises ValueError: when it does not send all of it.
         """
         if not contender.server:
             command = self.command(contender, query=QUERIES[width])
             return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
-        answer = ask(self.port(contender), contender.path_for(width), timeout=60)
+        answer = fetch(self.port(contender), contender.path_for(width), timeout=60)
         if answer.ending != "complete":
             raise ValueError(f"{contender}: {answer.ending}")
         return answer.body
@@ -187,7 +187,7 @@ class Contest:
     def time(self, contender: Contender, width: str) -> Drained:
         """Throw away what a contender sends, as fast as it comes, and return how long that took.
 
-        :param width: of :data:`COLUMNS`.
+        :param width: of :data:`WIDTHS`.
         :raises NotStartedError: when it cannot be asked.
         :raises TimeoutError: when it takes too long.
         :raises ValueError: when it does not send all of it.

@@ -13,10 +13,10 @@ from examples.csv_text import csv_text
 from examples.rows import Flight, fetch_batches, read_sqlite, select_flights
 
 #: The columns of an export, by the ``?columns=`` that asks for it.
-COLUMNS = {"19": Flight._fields, "5": FIVE}
+WIDTHS = {"19": Flight._fields, "5": FIVE}
 
 #: The queries of the exports, likewise. Any other ``?columns=`` is an error.
-QUERIES = {width: select_flights(columns) for width, columns in COLUMNS.items()}
+QUERIES = {width: select_flights(columns) for width, columns in WIDTHS.items()}
 
 #: What makes an export of a query.
 Content = Callable[[str], Iterable[str] | Iterable[bytes]]
