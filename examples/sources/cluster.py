@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -169,13 +169,12 @@ def write_partitions(folder: str | Path, rows: int = 5000) -> int:
     ):
         part = Path(temporary, folder.name)
         part.mkdir()
-        for number in count():
-            partition = list(islice(flights, rows if number else min(rows, FIRST)))
-            if not partition:
-                break
+        number = 0
+        while partition := list(islice(flights, rows if number else min(rows, FIRST))):
             columns = zip(*partition, strict=True)
             arrays = [pa.array(*column) for column in zip(columns, SCHEMA.types, strict=True)]
             table = pa.table(arrays, schema=SCHEMA)
             parquet.write_table(table, part / f"part-{number:06}.parquet")
+            number += 1
         part.replace(folder)
     return number
