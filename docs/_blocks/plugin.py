@@ -122,7 +122,7 @@ def begin_with_block(item: SybilItem, error: pytest.ExceptionInfo[BaseException]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the proof, in the process that sees all reports."""
-    SybilItem._traceback_filter = begin_with_block  # type: ignore[assignment]
+    SybilItem._traceback_filter = begin_with_block  # type: ignore[assignment]  # mypy takes no function for a method
     # A shell lets what it runs in the background ignore CTRL+C, and so would all servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A run that is terminated ends as after CTRL+C: each page closes.
