@@ -20,6 +20,7 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 # Pages
 
 extensions = [
+    "docs._ext.examples_zip",
     "docs._ext.keyboard",
     "docs._ext.one_file",
     "docs._ext.pictures",

@@ -9,8 +9,8 @@ from importlib import import_module
 
 from flask import Flask, Response, abort, request
 
-from examples.chunks import join_chunks, prime
-from examples.csv_text import BYTE_ORDER_MARK, Block, csv_text
+from examples.kit.chunks import join_chunks, prime
+from examples.kit.csv_text import BYTE_ORDER_MARK, Block, csv_text
 from examples.rows import Flight, load_flights
 
 app = Flask(__name__)

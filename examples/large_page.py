@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, stream_template
 
-from examples.chunks import join_chunks
+from examples.kit.chunks import join_chunks
 from examples.rows import iter_all_rows
 
 app = Flask(__name__)

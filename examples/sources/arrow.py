@@ -11,7 +11,7 @@ import adbc_driver_sqlite.dbapi as sqlite
 import pyarrow as pa
 from pyarrow import compute, csv
 
-from examples.csv_text import DROPPED, RISKY, Block, csv_text
+from examples.kit.csv_text import DROPPED, RISKY, Block, csv_text
 from examples.rows import TEXT_COLUMNS, filled_database, select_flights
 
 #: How much each driver puts into a record batch: rows of SQLite, bytes of PostgreSQL.
@@ -149,7 +149,7 @@ def printable(column: pa.Array, spreadsheet: bool) -> pa.Array:
 def neutralise(column: pa.Array) -> pa.Array:
     r"""Put an apostrophe before text that a spreadsheet would take for a formula.
 
-    It does to a column what :func:`examples.csv_text.neutralise` does to a cell, for Arrow's
+    It does to a column what :func:`examples.kit.csv_text.neutralise` does to a cell, for Arrow's
     regular expressions cannot look around.
 
     >>> neutralise(pa.array(["=1+1", "gate;=1+1", "\0=1+1", None])).to_pylist()

@@ -21,7 +21,7 @@ from distributed import Client
 from distributed.utils import LoopRunner
 from pyarrow import parquet
 
-from examples.csv_text import Block
+from examples.kit.csv_text import Block
 from examples.rows import TEXT_COLUMNS, Flight, iter_all_rows
 from examples.sources.arrow import batch_text
 

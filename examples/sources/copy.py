@@ -7,8 +7,8 @@ from contextlib import closing
 from psycopg import generators, pq, waiting
 from psycopg.errors import error_from_result
 
-from examples.chunks import SIZE
-from examples.csv_text import DROPPED, FORMULA_START, RISKY, Block
+from examples.kit.chunks import SIZE
+from examples.kit.csv_text import DROPPED, FORMULA_START, RISKY, Block
 from examples.rows import TEXT_COLUMNS, connect_postgresql, database, fill_empty, select_flights
 
 #: A line of COPY without its end. Between quotes a line feed is a part of the cell.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from examples.csv_text import Block, csv_text
+from examples.kit.csv_text import Block, csv_text
 from examples.rows import iter_batches
 
 

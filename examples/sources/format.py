@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from examples.csv_text import Block
+from examples.kit.csv_text import Block
 from examples.rows import filled_database, select_flights
 from examples.sources import arrow
 

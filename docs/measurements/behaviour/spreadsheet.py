@@ -16,7 +16,7 @@ from zipfile import ZipFile
 from docs.measurements.lab.environments import find_program, printed_version
 from docs.measurements.lab.measurement import Measurement
 from docs.measurements.lab.results import Cells
-from examples.csv_text import csv_text, neutralise
+from examples.kit.csv_text import csv_text, neutralise
 
 PROGRAM = "soffice"
 CONVERTING = 300  # seconds that it may take for a file

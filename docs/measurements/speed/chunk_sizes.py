@@ -13,7 +13,7 @@ from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.results import Cells, record
 from docs.measurements.speed.in_turn import RUNS, in_turn
-from examples.chunks import SIZE
+from examples.kit.chunks import SIZE
 
 #: Sizes of a chunk, in bytes.
 SIZES = [2**power for power in range(7, 21)]

@@ -19,7 +19,7 @@ from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.results import Cells, record
 from docs.measurements.speed.in_turn import in_turn
 from examples import large_page
-from examples.chunks import join_chunks
+from examples.kit.chunks import join_chunks
 from examples.rows import Flight, iter_all_rows
 
 FLIGHTS_SHOWN = 20_000

@@ -22,8 +22,8 @@ from docs.measurements.lab.databases import FIVE, sqlite_database
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.results import Cells, record
 from docs.measurements.speed.in_turn import RUNS
-from examples.chunks import join_chunks
-from examples.csv_text import csv_text
+from examples.kit.chunks import join_chunks
+from examples.kit.csv_text import csv_text
 from examples.rows import iter_all_rows
 
 LINES = 200_000

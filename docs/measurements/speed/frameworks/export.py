@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from docs.measurements.lab.databases import FIVE
-from examples.chunks import join_chunks
-from examples.csv_text import csv_text
+from examples.kit.chunks import join_chunks
+from examples.kit.csv_text import csv_text
 from examples.rows import Flight, fetch_batches, read_sqlite, select_flights
 
 #: The columns of an export, by the ``?columns=`` that asks for it.
