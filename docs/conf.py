@@ -21,6 +21,7 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 
 extensions = [
     "docs._ext.examples_zip",
+    "docs._ext.form",
     "docs._ext.keyboard",
     "docs._ext.listings",
     "docs._ext.one_file",
