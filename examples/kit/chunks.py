@@ -5,6 +5,8 @@ from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from .closing import close
+
 Piece = TypeVar("Piece", str, bytes)
 
 #: Characters or bytes in a chunk: 64 KiB.
@@ -71,12 +73,6 @@ def joined(pieces: list[Any]) -> bytes:
     """Return pieces of text, or pieces of bytes, as one chunk."""
     chunk = ("" if isinstance(pieces[0], str) else b"").join(pieces)
     return chunk.encode() if isinstance(chunk, str) else chunk
-
-
-def close(pieces: Iterable[Any]) -> None:
-    """Close what can be closed: a generator has a ``close``, a list has none (:pep:`3333`)."""
-    if hasattr(pieces, "close"):
-        pieces.close()
 
 
 def prime(chunks: Iterable[Piece]) -> Iterator[Piece]:

@@ -5,6 +5,10 @@ import re
 #: What ends a line in a stream of events. ``str.splitlines`` knows more ends, and would tear text.
 LINE_END = re.compile(r"\r\n|\r|\n")
 
+#: A comment, which every ``EventSource`` ignores. Sent where a stream is silent, it lets the server
+#: notice that the client has disconnected, and no proxy ends the response.
+HEARTBEAT = b":\n"
+
 
 def event(data: str, **fields: str | int) -> bytes:
     r"""Return an event for an ``EventSource``, by the `HTML standard`__.
