@@ -26,6 +26,7 @@ extensions = [
     "docs._ext.listings",
     "docs._ext.one_file",
     "docs._ext.pictures",
+    "docs._ext.redirects",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx_autodoc_typehints",

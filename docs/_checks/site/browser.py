@@ -27,6 +27,9 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 #: Prepares a page for the rule that compares colours, which else takes most of the time.
 ONE_OF_EACH = Path(__file__).with_name("one_of_each.js").read_text("utf-8")
 
+#: What a page that has moved has, in place of its text.
+REFRESH = 'meta[http-equiv="refresh"]'
+
 PATIENCE = 120_000  # milliseconds that a page may take to load
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
@@ -125,10 +128,13 @@ async def look(browser: Browser, address: str, name: str) -> list[Finding]:
 async def look_at_all(site: Site, program: str) -> list[Finding]:
     """Look at each page, the longest first, as many at once as there are processors.
 
+    A page that sends the browser to another one is left out.
+
     :param program: Chromium.
     """
     places = asyncio.Semaphore(os.cpu_count() or 1)
-    names = sorted(site.pages, key=lambda name: -(site.folder / name).stat().st_size)
+    pages = [name for name, page in site.pages.items() if not page.select(REFRESH)]
+    names = sorted(pages, key=lambda name: -(site.folder / name).stat().st_size)
     with served(site.folder) as address:
         async with chromium(program) as browser:
 
