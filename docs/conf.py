@@ -27,6 +27,7 @@ extensions = [
     "docs._ext.one_file",
     "docs._ext.pictures",
     "docs._ext.redirects",
+    "docs._ext.values",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx_autodoc_typehints",

@@ -15,7 +15,7 @@ from sybil.integration.pytest import SybilItem, example_module_path
 
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
-from docs._blocks.proof import Place, Reading, literal_blocks, unproved
+from docs._blocks.proof import Place, Reading, literal_blocks, unproved, unread
 from docs._system.leftovers import leaving_nothing
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
@@ -87,9 +87,10 @@ class EveryBlockRan:
             self.proof = "The run was stopped: nothing proved that every block is run."
         elif self.ran:
             files = set(map(str, self.judged))
-            shown = literal_blocks(self.reading.doctrees(), files)
+            documents = list(self.reading.doctrees())
+            shown = literal_blocks(documents, files)
             ran = {place for place in self.ran if place[0] in files}
-            self.wrong = unproved(shown, ran, self.red)
+            self.wrong = unproved(shown, ran, self.red) + unread(documents, files)
             self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED

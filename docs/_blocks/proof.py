@@ -100,6 +100,20 @@ def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict
     return shown
 
 
+def unread(documents: Iterable[nodes.document], files: set[str]) -> list[str]:
+    """Name what Sphinx could not read on some pages, such as a value that is not recorded.
+
+    :param documents: what Sphinx made of each page.
+    :param files: the pages.
+    """
+    return sorted(
+        f"{wrong.source}:{wrong.line}: {wrong.astext()}: {wrong.get('reason', 'wrong markup')}"
+        for document in documents
+        if str(document["source"]) in files
+        for wrong in document.findall(nodes.problematic)
+    )
+
+
 def unproved(shown: dict[Place, str], ran: set[Place], red: set[Place]) -> list[str]:
     """Name each block that readers see and that was not run, and each that ran unseen.
 
