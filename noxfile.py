@@ -90,7 +90,7 @@ def same_bytes(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the code's form and types, and the prose's markup and spelling."""
+    """Check the code's form and types, and the prose's markup, spelling and habits."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -98,6 +98,7 @@ def lint(session: nox.Session) -> None:
     rules = ["--enable", "all", "--disable", "line-too-long"]  # a line is a sentence
     session.run("sphinx-lint", *rules, "--ignore", "docs/_build", "docs", "README.md")
     session.run("codespell", "docs", "examples", "README.md", "conftest.py", "noxfile.py")
+    session.run("python", "-m", "docs._checks.prose")
 
 
 @nox.session

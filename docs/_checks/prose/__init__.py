@@ -1,0 +1,1 @@
+"""Count what makes the prose hard to read: ``python -m docs._checks.prose [PAGE ...]``."""
