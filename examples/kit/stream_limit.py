@@ -4,14 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from threading import Lock
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 from werkzeug.wsgi import ClosingIterator
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class StreamLimit:
@@ -67,10 +64,10 @@ class StreamLimit:
         with self.lock:
             self.open -= Counter(taken)
 
-    def around(self, wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    def around(self, wsgi_app: WSGIApplication) -> WSGIApplication:
         """Return an app that frees the places which the views of this app take."""
 
-        def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             with ExitStack() as ending:
                 taken = environ[self.key] = list[str]()
                 ending.callback(self.give_back, taken)

@@ -1,17 +1,14 @@
 """Log how each response ended and how many bytes of it were sent, without reading it first."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.wsgi import ClosingIterator
 
 from .closing import close
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-
-def log_streams(wsgi_app: "WSGIApplication", write: Callable[[str], object]) -> "WSGIApplication":
+def log_streams(wsgi_app: WSGIApplication, write: Callable[[str], object]) -> WSGIApplication:
     """Return an app that writes a line when a response is closed.
 
     The line has the method, the path, the outcome and the bytes that the server wrote. The outcome
@@ -35,7 +32,7 @@ def log_streams(wsgi_app: "WSGIApplication", write: Callable[[str], object]) -> 
     :param write: what gets each line, such as ``app.logger.info``.
     """
 
-    def logged(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def logged(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = wsgi_app(environ, start_response)
         size, outcome = 0, "left"
 

@@ -7,12 +7,10 @@ import tracemalloc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from wsgiref.types import WSGIApplication
 
 from werkzeug.serving import make_server
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
 
 Row = TypeVar("Row")
 
@@ -80,7 +78,7 @@ def peak_memory(read: Callable[[], object]) -> int:
 
 
 @contextmanager
-def serve(app: "WSGIApplication") -> Generator[str, None, None]:
+def serve(app: WSGIApplication) -> Generator[str, None, None]:
     """Serve an app in this process, on a free port, and yield its URL.
 
     It is Werkzeug's server, with a thread for each request. The test and the view share the
