@@ -4,13 +4,14 @@ Lines come from one of several sources and leave in chunks, so memory stays flat
 What fails before the first chunk is an error page, not a broken file.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 
 from flask import Flask, Response, abort, request
 
 from examples.kit.chunks import join_chunks, prime
-from examples.kit.csv_text import BYTE_ORDER_MARK, Block, csv_text
+from examples.kit.csv_text import Block, csv_file
+from examples.kit.query import flag
 from examples.rows import Flight, load_flights
 
 app = Flask(__name__)
@@ -39,44 +40,6 @@ def source(name: str) -> Callable[..., Iterator[Block]]:
 source(app.config["CSV_SOURCE"])  # what is wrong with it is an error now, not at a request
 
 
-def csv_file(
-    header: Sequence[str],
-    blocks: Iterable[Block],
-    *,
-    spreadsheet: bool = False,
-    end_marker: bool = False,
-) -> Iterator[bytes]:
-    """Yield a CSV file (:rfc:`4180`) in pieces.
-
-    :param header: the name of each column.
-    :param blocks: its lines.
-    :param spreadsheet: begin with a byte order mark, and neutralise formulas in the header.
-    :param end_marker: end with a line that counts the rows. It has one cell, and a second, empty
-        one where each row has one cell, so no row can be taken for it.
-    """
-    if spreadsheet:
-        yield BYTE_ORDER_MARK.encode()
-    yield csv_text([header], spreadsheet=spreadsheet)
-    count = 0
-    for block in blocks:
-        yield block.text
-        count += block.rows
-    if end_marker:
-        marker = f"# end of export: {count} rows"
-        yield csv_text([[marker, ""] if len(header) == 1 else [marker]])
-
-
-def flag(name: str, value: str) -> bool:
-    """Tell whether a query parameter is set to the one value it may have.
-
-    Any other value is a 400 response, and so is a second one.
-    """
-    given = request.args.getlist(name)
-    if given not in ([], [value]):
-        abort(400, f"{name} may only be {value!r}, once")
-    return bool(given)
-
-
 def chosen_columns() -> Sequence[str]:
     """Return the columns that ``?columns=`` names, or all.
 
@@ -101,12 +64,8 @@ def generate_large_csv() -> Response:
     columns = chosen_columns()
     spreadsheet = flag("for", "spreadsheet")
     end_marker = flag("end", "marker")
-    blocks = source(app.config["CSV_SOURCE"])
-
-    def generate() -> Generator[bytes, None, None]:
-        lines = blocks(columns, spreadsheet=spreadsheet)
-        yield from csv_file(columns, lines, spreadsheet=spreadsheet, end_marker=end_marker)
-
-    response = Response(prime(join_chunks(generate())), mimetype="text/csv")
+    blocks = source(app.config["CSV_SOURCE"])(columns, spreadsheet=spreadsheet)
+    file = csv_file(columns, blocks, spreadsheet=spreadsheet, end_marker=end_marker)
+    response = Response(prime(join_chunks(file)), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename="flights.csv")
     return response
