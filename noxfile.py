@@ -58,11 +58,12 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def site(session: nox.Session) -> None:
-    """Build the guide anew in docs/_build/site, and check its links, its HTML and its pages."""
+    """Build the guide anew in docs/_build/site, and check links, HTML, pages and their length."""
     install(session, "site")
     shutil.rmtree("docs/_build/site", ignore_errors=True)  # with pages that are gone
     build(session, "docs/_build/site")
     session.run("python", "-m", "docs._checks.site", "docs/_build/site")
+    session.run("python", "-m", "docs._checks.site.screens", "docs/_build/site")
 
 
 @nox.session
