@@ -20,13 +20,16 @@ html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 # Pages
 
 extensions = [
+    "docs._ext.bundle",
     "docs._ext.examples_zip",
     "docs._ext.form",
     "docs._ext.keyboard",
     "docs._ext.listings",
     "docs._ext.one_file",
+    "docs._ext.page_lists",
     "docs._ext.pictures",
     "docs._ext.redirects",
+    "docs._ext.search_words",
     "docs._ext.values",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -79,6 +82,7 @@ html_theme_options = {
     "light_logo": "wordmark-light.svg",
     "dark_logo": "wordmark-dark.svg",
 }
+html_search_scorer = str(Path(__file__).with_name("_ext") / "scorer.js")
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

@@ -58,7 +58,8 @@ class FigureOf(Drawn):
             with rc_context(style(theme) | {"svg.fonttype": "none", "svg.hashsalt": name}):
                 draw(theme).figure.savefig(file, metadata={"Date": None})
             place = os.path.relpath(file, self.env.srcdir)
-            image = nodes.image(uri=f"/{place}", alt=alt, classes=[f"only-{mode}"])
+            # A browser loads what is lazy when it is about to be seen: one of the two.
+            image = nodes.image(uri=f"/{place}", alt=alt, classes=[f"only-{mode}"], loading="lazy")
             shown.append(nodes.figure("", image))
         return shown
 

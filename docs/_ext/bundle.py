@@ -1,0 +1,42 @@
+"""Give a page one style sheet and one script, where the theme and each extension bring their own.
+
+The style sheet of Pygments is left out: the colours of code are in ``guide.css``.
+"""
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+LEFT_OUT = {"_static/pygments.css"}
+
+
+@cache
+def bundle(folder: Path, names: tuple[str, ...]) -> bytes:
+    """Return the files of a built site as one."""
+    # A script may end without the semicolon that it needs before the next one.
+    between = b"\n;\n" if names[0].endswith(".js") else b"\n"
+    return between.join(folder.joinpath(name).read_bytes() for name in names)
+
+
+def load_one(
+    app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
+    """Replace the style sheets of a page by one, and its scripts by one."""
+    for kind, name in (("css_files", "site.css"), ("script_files", "site.js")):
+        files = sorted(context[kind], key=lambda each: each.priority)
+        names = [str(each.filename) for each in files]
+        whole = bundle(Path(app.outdir), tuple(each for each in names if each not in LEFT_OUT))
+        file = Path(app.outdir, "_static", name)
+        if not file.is_file() or file.read_bytes() != whole:
+            file.write_bytes(whole)
+        context[kind] = [f"_static/{name}?v={sha256(whole).hexdigest()[:8]}"]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Change each page after every other extension: an extension of Sphinx."""
+    app.connect("html-page-context", load_one, priority=900)
+    # In a parallel build, pages are written while static files are still copied.
+    return {"parallel_read_safe": True, "parallel_write_safe": False}
