@@ -1,27 +1,32 @@
 """Open every built page in Chromium: what it requests, what its console shows, who can use it."""
 
 import asyncio
+import gzip
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from playwright.async_api import Browser, ViewportSize, async_playwright
+from playwright.async_api import Browser, Request, ViewportSize, async_playwright
 
 from docs._checks.site.built import Finding, Site
+from docs._checks.site.search import search
 
 #: What the package brings of axe-core. It has no types, and is needed for that file alone.
 AXE_SCRIPT = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 
 #: Runs some rules of axe. Style sheets need not be loaded again, for they are our own.
 AXE = "options => axe.run({preload: false, resultTypes: ['violations'], ...options})"
-ALL_BUT_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
-SCROLLING = {"runOnly": ["scrollable-region-focusable"]}
+ALL_BUT_CONTRAST = {
+    "rules": {"color-contrast": {"enabled": False}, "target-size": {"enabled": True}}
+}
+SCROLLING = {"runOnly": ["scrollable-region-focusable", "target-size"]}
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 #: Prepares a page for the rule that compares colours, which else takes most of the time.
@@ -29,6 +34,22 @@ ONE_OF_EACH = Path(__file__).with_name("one_of_each.js").read_text("utf-8")
 
 #: What a page that has moved has, in place of its text.
 REFRESH = 'meta[http-equiv="refresh"]'
+
+#: What a host compresses, by the ends of its names.
+COMPRESSED = {".css", ".html", ".js", ".svg", ".txt", ".xml"}
+
+#: How much of a page may be transferred, in bytes and in requests, with all pictures that it shows.
+#: The search has its index to load.
+BYTES = 55_000
+BYTES_OF_SEARCH = 110_000
+REQUESTS = 16
+
+#: Shows the pictures further down, which a browser loads when its reader gets there.
+ALL_PICTURES = """async () => {
+  const pictures = [...document.images].filter(each => each.checkVisibility());
+  for (const each of pictures) each.loading = "eager";
+  await Promise.all(pictures.map(each => each.decode()));
+}"""
 
 PATIENCE = 120_000  # milliseconds that a page may take to load
 
@@ -60,8 +81,24 @@ VIEWS = (
 )
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serve files, and log nothing."""
+class Host(SimpleHTTPRequestHandler):
+    """Serve files as a host does: text is compressed, and what is missing is 404.html."""
+
+    def do_GET(self) -> None:
+        """Send a file."""
+        file = Path(self.translate_path(self.path))
+        found = file.is_file()
+        if not found:
+            file = Path(self.directory, "404.html")
+        body = file.read_bytes()
+        self.send_response(HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Type", self.guess_type(file))
+        if file.suffix in COMPRESSED:
+            self.send_header("Content-Encoding", "gzip")
+            body = gzip.compress(body, 6)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Leave the line out."""
@@ -70,7 +107,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve a folder on a free port until the block ends, and return its address."""
-    handler = partial(QuietHandler, directory=str(folder))
+    handler = partial(Host, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -94,6 +131,24 @@ async def chromium(program: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
+async def weight(name: str, requested: list[Request]) -> list[tuple[str, object]]:
+    """Return what a page transfers too much of.
+
+    :param name: of the page.
+    :param requested: all that it requests until it is shown.
+    """
+    sent = [each for each in requested if not each.url.startswith("data:")]
+    sizes = [await each.sizes() for each in sent]
+    total = sum(each["responseBodySize"] + each["responseHeadersSize"] for each in sizes)
+    print(f"{name}: {total / 1000:.1f} kB in {len(sent)} requests")
+    found: list[tuple[str, object]] = []
+    if total > (BYTES_OF_SEARCH if name == "search.html" else BYTES):
+        found.append(("weight", f"{total / 1000:.1f} kB are transferred"))
+    if len(sent) > REQUESTS:
+        found.append(("requests", f"{len(sent)} requests: {[each.url for each in sent]}"))
+    return found
+
+
 async def look(browser: Browser, address: str, name: str) -> list[Finding]:
     """Open a page, look at it in every view, and return what is wrong with it.
 
@@ -101,13 +156,15 @@ async def look(browser: Browser, address: str, name: str) -> list[Finding]:
     :param name: of the page, relative to the site.
     """
     found: list[tuple[str, object]] = []
-    requested: list[str] = []
+    requested: list[Request] = []
     async with await browser.new_context() as context:
         page = await context.new_page()
-        page.on("request", lambda request: requested.append(request.url))
+        page.on("request", lambda request: requested.append(request))
         page.on("console", lambda message: found.append((f"console {message.type}", message.text)))
         page.on("pageerror", lambda error: found.append(("console error", error)))
         await page.goto(address + name, timeout=PATIENCE)
+        await page.evaluate(ALL_PICTURES)
+        found += await weight(name, requested)
         await page.evaluate(AXE_SCRIPT)
         for view in VIEWS:
             await page.set_viewport_size(view.size)
@@ -120,8 +177,7 @@ async def look(browser: Browser, address: str, name: str) -> list[Finding]:
                 for node in violation["nodes"]:
                     found.append((violation["id"], f"{view.name}: {node['target']}"))
     own = (address, "data:")
-    found += [("foreign request", url) for url in requested if not url.startswith(own)]
-    print(f"{name}: looked at", flush=True)
+    found += [("foreign request", each.url) for each in requested if not each.url.startswith(own)]
     return [Finding(name, rule, str(text)) for rule, text in found]
 
 
@@ -142,5 +198,5 @@ async def look_at_all(site: Site, program: str) -> list[Finding]:
                 async with places:
                     return await look(browser, address, name)
 
-            found = await asyncio.gather(*map(look_in_turn, names))
+            found = await asyncio.gather(*map(look_in_turn, names), search(browser, address))
     return [finding for each in found for finding in each]

@@ -11,6 +11,9 @@ from turbohtml.conformance import check
 #: The attributes that name another page or file, and where they are.
 LINKS = {"a[href]": "href", "link[href]": "href", "script[src]": "src", "img[src]": "src"}
 
+#: Where the site has the files that its pages offer.
+FILES = "files"
+
 
 class Finding(NamedTuple):
     """What is wrong with a page.
@@ -36,6 +39,7 @@ class Site:
         self.pages = {
             file.relative_to(folder).as_posix(): turbohtml.parse(file.read_text("utf-8"))
             for file in sorted(folder.rglob("*.html"))
+            if folder / FILES not in file.parents  # templates to download
         }
         self.ids = {
             name: {str(element.attrs["id"]) for element in page.select("[id]")}
