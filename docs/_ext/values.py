@@ -155,10 +155,7 @@ def value(reference: str, form: str = "{}") -> str:
     found, *divisor = numbers(recorded(table, file_of(table).parent), conditions, what)
     if form == "{}" and not divisor:
         return str(found)
-    try:
-        number = as_number(str(found))
-    except ValueError:
-        return form.format(found)
+    number = as_number(str(found))
     if divisor and not as_number(str(divisor[0])):
         raise ValueError("this divides by zero")
     if divisor:
