@@ -9,17 +9,18 @@ import gzip
 import io
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 from zipfile import ZipFile
 
 import click
+
+from examples.kit.batches import fetch_batches
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -36,12 +37,6 @@ BATCH = 1000
 
 #: Seconds that a load waits for another.
 LOADING = 600
-
-#: Rows that are read at a time: more of them are slower, for they leave the processor's cache.
-FETCHED = 300
-
-#: Seconds that a read may take for the next one to be of more rows.
-QUICK = 0.1
 
 
 class Flight(NamedTuple):
@@ -147,21 +142,6 @@ def iter_batches(columns: Sequence[str]) -> Generator[list[tuple[Value, ...]], N
             fill_empty(server, location)
             with server.cursor("flights") as cursor:
                 yield from fetch_batches(cursor.execute(select))
-
-
-def fetch_batches(cursor: Any) -> Iterator[list[tuple[Value, ...]]]:
-    """Yield the rows of a cursor in lists of one row, then of twice as many, up to :data:`FETCHED`.
-
-    A list of many rows is complete when the last of them is there. So after a list that took
-    longer than :data:`QUICK` the next is of one row, and a slow query's rows come one by one.
-
-    :param cursor: one that has run its query.
-    """
-    size, began = 1, time.monotonic()
-    while batch := cursor.fetchmany(size):
-        quick = time.monotonic() - began < QUICK
-        yield batch
-        size, began = min(2 * size, FETCHED) if quick else 1, time.monotonic()
 
 
 def select_flights(columns: Iterable[str]) -> str:

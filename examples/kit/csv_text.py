@@ -2,13 +2,12 @@
 
 import csv
 import re
-import time
 from collections.abc import Generator, Iterable, Sequence
 from decimal import Decimal
 from io import StringIO
-from itertools import islice
 from typing import NamedTuple
 
+from .batches import fetch_batches
 from .closing import close
 
 #: What tells Excel that a file is UTF-8.
@@ -37,12 +36,6 @@ FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 #: What is in a text that is not safe, for libraries that look for it faster than they replace it,
 #: or whose regular expressions cannot look around.
 RISKY = rf'{DROPPED.pattern}|\A[=+\-@\t\r\n]|[;,"\t\r\n][=+\-@]'
-
-#: Rows in a block. Larger blocks are slower, because they do not fit into the processor's cache.
-ROWS = 300
-
-#: Seconds. If a block takes longer than this, the next block has one row.
-QUICK = 0.1
 
 #: Cells that are written as numbers, or empty.
 NUMBERS = frozenset([int, float, bool, Decimal, type(None)])
@@ -92,22 +85,19 @@ def csv_blocks(
 ) -> Generator[Block, None, None]:
     """Yield the lines of a CSV file, many rows at a time.
 
-    The first block has one row, and each next block twice as many, up to :data:`ROWS`.
-    After a slow block the next one has one row again, so a slow source is sent row by row.
+    A block has the rows that :func:`~examples.kit.batches.fetch_batches` reads at a time.
 
     >>> [block.rows for block in csv_blocks([["UA", 1545]] * 10)]
     [1, 2, 4, 3]
 
-    :param rows: the cells of each row. The rows are closed when this generator is closed.
+    :param rows: the cells of each row, such as a database cursor that has run its query. They are
+        closed when this generator is closed.
     :param spreadsheet: neutralise formulas.
     :raises Exception: whatever the rows raise.
     """
     try:
-        source, size, began = iter(rows), 1, time.monotonic()
-        while batch := list(islice(source, size)):
-            quick = time.monotonic() - began < QUICK
+        for batch in fetch_batches(rows):
             yield Block(csv_text(batch, spreadsheet=spreadsheet), len(batch))
-            size, began = min(2 * size, ROWS) if quick else 1, time.monotonic()
     finally:
         close(rows)
 

@@ -1,14 +1,17 @@
 """Tell a client in the stream itself that the stream is not complete."""
 
+import logging
 from collections.abc import Generator, Iterable
 
 from .closing import close
+
+logger = logging.getLogger(__name__)
 
 
 def reported(pieces: Iterable[str], notice: str) -> Generator[str, None, None]:
     r"""Yield the pieces of a stream, and a notice when it fails.
 
-    The error is raised again, so the server can log it and cut the body. The notice starts on a
+    The error is logged and raised again, so the server can cut the body. The notice starts on a
     line of its own. An error before the first piece has no notice, because it can still be an error
     page: write ``prime(join_chunks(reported(rows, notice)))``.
 
@@ -32,6 +35,7 @@ def reported(pieces: Iterable[str], notice: str) -> Generator[str, None, None]:
             yield piece
             last = piece or last
     except Exception:
+        logger.exception("the stream was cut")
         if last:
             yield notice if last.endswith("\n") else f"\n{notice}"
         raise

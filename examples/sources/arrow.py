@@ -103,10 +103,26 @@ def read_blocks(
         # the first row is one of the right types, and is left out below.
         types = ", ".join("''" if name in TEXT_COLUMNS else "0" for name in columns)
         query = f"SELECT {types} UNION ALL SELECT * FROM ({query} LIMIT -1 OFFSET {after})"
+    skip = 1 if scheme == "sqlite" else 0
+    yield from query_blocks(connection, scheme, query, spreadsheet=spreadsheet, skip=skip)
+
+
+def query_blocks(
+    connection: Any, scheme: str, query: str, *, spreadsheet: bool = False, skip: int = 0
+) -> Iterator[Block]:
+    """Yield the lines of a query of your own.
+
+    :param connection: from :func:`connect`.
+    :param scheme: ``sqlite`` or ``postgresql``.
+    :param query: in SQL. SQLite's driver takes the type of a column from the first rows.
+    :param spreadsheet: neutralise formulas.
+    :param skip: how many rows of the first record batch to leave out.
+    """
     with record_batches(connection, scheme, query) as batches:
-        for number, batch in enumerate(batches):
-            flights = batch.slice(1) if scheme == "sqlite" and number == 0 else batch
-            yield Block(batch_text(flights, spreadsheet=spreadsheet), flights.num_rows)
+        for batch in batches:
+            rows = batch.slice(skip)
+            yield Block(batch_text(rows, spreadsheet=spreadsheet), rows.num_rows)
+            skip = 0
 
 
 def batch_text(batch: pa.RecordBatch, *, spreadsheet: bool = False) -> bytes:

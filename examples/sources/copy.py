@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
-from psycopg import generators, pq, waiting
+from psycopg import Connection, generators, pq, waiting
 from psycopg.errors import error_from_result
 
 from examples.kit.chunks import SIZE
@@ -29,19 +29,31 @@ def blocks(columns: Sequence[str], *, spreadsheet: bool = False) -> Iterator[Blo
     if scheme != "postgresql":
         raise ValueError("the source copy needs PostgreSQL; DATABASE_URL names an SQLite file")
     cells = [text_cell(name, spreadsheet) if name in TEXT_COLUMNS else name for name in columns]
-    statement = f"COPY ({select_flights(cells)}) TO STDOUT (FORMAT csv)"
     with closing(connect_postgresql(url, "copy")) as connection:
         fill_empty(connection, url)
-        connection.pgconn.send_query(statement.encode())
-        (started,) = connection.wait(generators.execute(connection.pgconn))
-        if started.status != pq.ExecStatus.COPY_OUT:
-            raise error_from_result(started)
-        try:
-            while connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
-                yield connection.wait(read_block(connection.pgconn))
-        except GeneratorExit:
-            connection.cancel_safe(timeout=1)  # or the query goes on until it has a row to send
-            raise
+        yield from query_blocks(connection, select_flights(cells))
+
+
+def query_blocks(connection: Connection, query: str) -> Iterator[Block]:
+    """Yield the lines of a query of your own.
+
+    When the generator is closed before its end, the query is cancelled.
+
+    :param connection: to PostgreSQL.
+    :param query: in SQL, with :func:`text_cell` for each column of text.
+    :raises psycopg.Error: when the server reports an error.
+    """
+    server = connection.pgconn
+    server.send_query(f"COPY ({query}) TO STDOUT (FORMAT csv)".encode())
+    (started,) = connection.wait(generators.execute(server))
+    if started.status != pq.ExecStatus.COPY_OUT:
+        raise error_from_result(started)
+    try:
+        while server.transaction_status == pq.TransactionStatus.ACTIVE:
+            yield connection.wait(read_block(server))
+    except GeneratorExit:
+        connection.cancel_safe(timeout=1)  # or the query goes on until it has a row to send
+        raise
 
 
 def text_cell(name: str, spreadsheet: bool) -> str:

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from docs.measurements.lab.databases import FIVE
+from examples.kit.batches import fetch_batches
 from examples.kit.chunks import join_chunks
 from examples.kit.csv_text import csv_text
-from examples.rows import Flight, fetch_batches, read_sqlite, select_flights
+from examples.rows import Flight, read_sqlite, select_flights
 
 #: The columns of an export, by the ``?columns=`` that asks for it.
 WIDTHS = {"19": Flight._fields, "5": FIVE}
