@@ -1,8 +1,10 @@
-"""Give a page one style sheet and one script, where the theme and each extension bring their own.
+"""Keep pages light: one style sheet, one script, and no mark-up of code that has no colour.
 
-The style sheet of Pygments is left out: the colours of code are in ``guide.css``.
+The theme and each extension bring files of their own, which are joined here. The style sheet of
+Pygments is left out, because the colours of code are in ``guide.css``.
 """
 
+import re
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 from sphinx.application import Sphinx
 
 LEFT_OUT = {"_static/pygments.css"}
+
+#: Names, operators and spaces in code, to which ``guide.css`` gives no colour.
+COLOURLESS = re.compile(r'<span class="(?:bp|l|n|nb|ne|nl|nn|no|nv|nx|o|p|py|w|x)">([^<]*)</span>')
 
 
 @cache
@@ -24,7 +29,7 @@ def bundle(folder: Path, names: tuple[str, ...]) -> bytes:
 def load_one(
     app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Replace the style sheets of a page by one, and its scripts by one."""
+    """Replace the style sheets of a page by one, its scripts by one, and thin out its code."""
     for kind, name in (("css_files", "site.css"), ("script_files", "site.js")):
         files = sorted(context[kind], key=lambda each: each.priority)
         names = [str(each.filename) for each in files]
@@ -33,6 +38,7 @@ def load_one(
         if not file.is_file() or file.read_bytes() != whole:
             file.write_bytes(whole)
         context[kind] = [f"_static/{name}?v={sha256(whole).hexdigest()[:8]}"]
+    context["body"] = COLOURLESS.sub(r"\1", context.get("body", ""))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
