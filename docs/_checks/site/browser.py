@@ -39,10 +39,11 @@ REFRESH = 'meta[http-equiv="refresh"]'
 COMPRESSED = {".css", ".html", ".js", ".svg", ".txt", ".xml"}
 
 #: How much of a page may be transferred, in bytes and in requests, with all pictures that it shows.
-#: The search has its index to load.
 BYTES = 55_000
-BYTES_OF_SEARCH = 110_000
 REQUESTS = 16
+
+#: The search loads its index, and two pages show whole modules.
+HEAVY = {"search.html": 110_000, "reference/examples.html": 75_000, "reference/kit.html": 75_000}
 
 #: Shows the pictures further down, which a browser loads when its reader gets there.
 ALL_PICTURES = """async () => {
@@ -140,9 +141,9 @@ async def weight(name: str, requested: list[Request]) -> list[tuple[str, object]
     sent = [each for each in requested if not each.url.startswith("data:")]
     sizes = [await each.sizes() for each in sent]
     total = sum(each["responseBodySize"] + each["responseHeadersSize"] for each in sizes)
-    print(f"{name}: {total / 1000:.1f} kB in {len(sent)} requests")
+    print(f"{name}: {total / 1000:.1f} kB in {len(sent)} requests", flush=True)
     found: list[tuple[str, object]] = []
-    if total > (BYTES_OF_SEARCH if name == "search.html" else BYTES):
+    if total > (HEAVY.get(name, BYTES)):
         found.append(("weight", f"{total / 1000:.1f} kB are transferred"))
     if len(sent) > REQUESTS:
         found.append(("requests", f"{len(sent)} requests: {[each.url for each in sent]}"))
