@@ -36,7 +36,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PROGRAMS = declared(__file__)
 
 #: What may stand before a server's name. To ask one for its version is not to start it.
-BEFORE_PROGRAM = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:python -m )?"
+BEFORE_PROGRAM = r"(?!.* --(?:version|help)\b)(?:\w+=\S* )*(?:prlimit \S+ )?(?:python -m )?"
 
 #: The port in an option of a command that starts a server.
 PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=--port=)\d+|(?<=run -p )\d+")
