@@ -31,7 +31,10 @@ from docs.measurements.lab.results import Cells, recorded
 PAGE = ROOT / "docs/production/servers.rst"
 
 #: The app that the commands of the page serve: here it is the measured one.
-DEPARTURES = "from docs.measurements.behaviour.app import app\n"
+TRIED = "from docs.measurements.behaviour.app import app\n"
+
+#: What gunicorn reads where it starts.
+GUNICORN = "gunicorn.conf.py"
 
 ROUNDS = 4  # which client a server keeps waiting can be chance
 THREE_S, EIGHT_S = 60, 160  # pieces of streams
@@ -61,12 +64,12 @@ class Setup(NamedTuple):
 
 #: What looks as good, and in which some client waits.
 ALTERNATIVES = [
-    Setup(name, "gunicorn departures:app", {"gunicorn.conf.py": row["gunicorn"]}, row["room"])
+    Setup(name, "gunicorn try_server:app", {GUNICORN: row["gunicorn"]}, row["room"])
     for name, row in declared(__file__).items()
 ]
 
 SECTION = re.compile(r"^([^\n]+)\n~~~+\n(.*?)(?=^[^\n]+\n(?:~~~|---)|\Z)", re.MULTILINE | re.DOTALL)
-CAPTIONED = re.compile(r":caption: (\S+)\n(?: +:.*\n)*\n((?:   .*\n|\n)+)")
+CAPTIONED = re.compile(r"^( +):caption: (\S+)\n(?:\1:.*\n)*\n((?:\1.*\n|\n)+)", re.MULTILINE)
 COMMAND = re.compile(
     r"^   \$ ((?:gunicorn|waitress-serve|python -m cheroot|python \w+\.py|uvicorn|hypercorn|uwsgi"
     r"|granian|apache2)(?:.*\\\n)*.*)",
@@ -74,18 +77,35 @@ COMMAND = re.compile(
 )
 ROOM = re.compile(r">>> full_with\(([\d *]+)")
 PAGE_PORT = re.compile(r"\b800[0-3]\b")
+COMMENT = re.compile(r" *#.*")
+APP = re.compile(r"\b\w+(?=:app\b)|(?<=from )\w+(?= import app\b)")
+
+
+def captioned(text: str) -> dict[str, str]:
+    """Return the files that a part of the page shows, by name."""
+    return {name: dedent(lines) for _, name, lines in CAPTIONED.findall(text)}
+
+
+def room(text: str) -> int:
+    """Return how many streams the page fills a server with."""
+    return max(prod(map(int, found.split("*"))) for found in ROOM.findall(text))
 
 
 def copied() -> Iterator[Setup]:
-    """Yield the settings to copy, as the page has them."""
-    _, page = PAGE.read_text("utf-8").split("Settings to copy\n", 1)
+    """Yield the settings to copy, as the page has them: gunicorn's file opens it."""
+    top, page = PAGE.read_text("utf-8").split("Settings to copy\n", 1)
+    yield Setup(
+        "gunicorn, threads",
+        "gunicorn try_server:app",
+        {GUNICORN: captioned(top)[GUNICORN]},
+        room(top),
+    )
     for title, text in SECTION.findall(page):
-        files = {name: dedent(lines) for name, lines in CAPTIONED.findall(text)}
+        files = captioned(text)
         commands = [" ".join(each.replace("\\\n", " ").split()) for each in COMMAND.findall(text)]
         for command in commands:
             name = title if len(commands) == 1 else command.split()[0]
-            room = prod(int(each) for each in ROOM.findall(text)[0].split("*"))
-            yield Setup(name, command, files, room)
+            yield Setup(name, command, files, room(text))
 
 
 @contextmanager
@@ -102,7 +122,7 @@ def running_setup(settings: Setup) -> Iterator[Target]:
                 text = text.replace(name, str(folder))
             return PAGE_PORT.sub(str(port), text)
 
-        for file, text in {**settings.files, "departures.py": DEPARTURES}.items():
+        for file, text in {**settings.files, "try_server.py": TRIED}.items():
             (folder / file).write_text(here(text), "utf-8")
         (folder / "packages").symlink_to(sysconfig.get_path("purelib"))
         command = here(settings.command)
@@ -210,10 +230,15 @@ def names(settings: Setup) -> Cells:
     return {"settings": settings.name, "text": settings.text, "room": settings.room}
 
 
+def plain(text: str) -> str:
+    """Return the text of settings without what changes no answer: comments, and the app's name."""
+    return APP.sub("app", COMMENT.sub("", text))
+
+
 def changed() -> list[str]:
     """Return the names of the settings to copy that are no longer as they were measured."""
-    measured = {row["settings"]: row["text"] for row in recorded("waiting")}
-    return [each.name for each in copied() if measured.get(each.name) != each.text]
+    measured = {row["settings"]: plain(row["text"]) for row in recorded("waiting")}
+    return [each.name for each in copied() if measured.get(each.name) != plain(each.text)]
 
 
 MEASUREMENT = Measurement("waiting", [*copied(), *ALTERNATIVES], names=names, ask=ask, wait=wait)
