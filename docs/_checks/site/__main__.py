@@ -11,6 +11,7 @@ from pathlib import Path
 
 from docs._checks.site.browser import look_at_all
 from docs._checks.site.built import Finding, Site
+from docs._checks.site.copied import copied
 from docs._checks.site.listings import missing_imports
 
 KNOWN = Path(__file__).with_name("known.toml")
@@ -38,7 +39,7 @@ def report(findings: Iterable[Finding], known: dict[str, int]) -> Iterator[str]:
 def main() -> None:
     """Print what is wrong with the site, and fail if anything is."""
     site = Site(Path(sys.argv[1]))
-    findings = [*site.broken_links(), *site.invalid_html(), *missing_imports(site)]
+    findings = [*site.broken_links(), *site.invalid_html(), *missing_imports(site), *copied(site)]
     chromium = shutil.which("chromium")
     if chromium:
         findings += asyncio.run(look_at_all(site, chromium))
