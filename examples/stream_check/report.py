@@ -154,12 +154,12 @@ def advise_held(seen: Report) -> Iterator[str]:
     if seen.verdict == "in one piece":
         yield "It came as one: let the app yield smaller pieces."
     if "Content-Encoding" in seen.headers:
-        yield "Compression may hold it: send this content type without."
+        yield "Compression may buffer the response: turn it off for this content type."
     if "Content-Length" in seen.headers:
         yield "Its length was known: a view, a hook or a middleware made all of it first."
     if seen.headers.get("Server", "").startswith("nginx"):
-        yield "nginx holds what it can: send X-Accel-Buffering: no, or set proxy_buffering off."
-        yield "Where nginx uses uwsgi_pass, it is uwsgi_buffering off."
+        yield "nginx buffers: for a live stream send X-Accel-Buffering: no."
+        yield "Or set proxy_buffering off, and with uwsgi_pass uwsgi_buffering off."
     if seen.unit == "item":
         yield "No server is involved: look at the view, then at hooks and middleware."
     else:
