@@ -1,4 +1,4 @@
-"""Join the small pieces of a stream into chunks worth sending, and start it before it is sent."""
+"""Join small pieces into larger chunks, and produce the first chunk before the response starts."""
 
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -12,7 +12,7 @@ Piece = TypeVar("Piece", str, bytes)
 #: Characters or bytes in a chunk: 64 KiB.
 SIZE = 64 * 1024
 
-#: Seconds after which a chunk is sent that is not full yet.
+#: Seconds after which a smaller chunk is sent.
 SECONDS = 1.0
 
 
@@ -23,15 +23,15 @@ def join_chunks(
     seconds: float = SECONDS,
     until: Piece | None = None,
 ) -> Generator[bytes, None, None]:
-    """Join text or bytes into chunks of at least a size; the last one holds what is left.
+    """Join text or bytes into chunks of at least a size. The last chunk may be smaller.
 
-    Nothing is held beside the chunk that is being joined, and text is encoded once a chunk, as
-    UTF-8. A piece that comes when the time is up is sent with what is held, so a source that is
-    slower than that sends each piece at once. What was held when the source falls silent waits
-    for its next piece.
+    Only one chunk is in memory at a time. Text is encoded as UTF-8, once for each chunk.
 
-    An error of the source is raised when what came before it was sent. If that would be the
-    first chunk, it is dropped: then no status was sent either, and the error can be a page.
+    The time is checked when a piece arrives. If the source waits longer than ``seconds`` for its
+    next piece, the pieces before it wait too.
+
+    If the source fails, the pieces before the error are sent first. If they would be the first
+    chunk, they are dropped: no status was sent yet, so the error can become an error page.
 
     >>> list(join_chunks(["ab", "cd", "ef"], size=3))
     [b'abcd', b'ef']
@@ -40,11 +40,11 @@ def join_chunks(
     >>> list(join_chunks(["<p>", "</head>", "a", "b"], until="</head>"))
     [b'<p></head>', b'ab']
 
-    :param pieces: text or bytes, in pieces of any size. It is closed when this generator is.
-    :param size: the number of characters or bytes from which a chunk is sent.
-    :param seconds: how long after the chunk before it a chunk is sent that has not that size.
-    :param until: the first chunk is sent sooner, with the piece that has this in it. Every piece
-        has the empty string in it, so with that the first one is sent at once.
+    :param pieces: text or bytes, in pieces of any size. They are closed when this generator is.
+    :param size: a chunk with this number of characters or bytes is sent.
+    :param seconds: a smaller chunk is sent this long after the previous chunk.
+    :param until: the first chunk is sent with the piece that contains this. Every piece contains
+        the empty string, so ``until=""`` sends the first piece immediately.
     :raises Exception: whatever the source raises.
     """
     held: list[Piece] = []
@@ -76,16 +76,16 @@ def joined(pieces: list[Any]) -> bytes:
 
 
 def prime(chunks: Iterable[Piece]) -> Iterator[Piece]:
-    """Make the first chunk now, so that what fails before it fails in the view.
+    """Produce the first chunk now, so that an error before it becomes an error page.
 
-    The stream that comes back closes the one it was given, even if it is never iterated,
-    as after a HEAD request.
+    The stream that this returns closes the original stream, even if it is never iterated, as
+    after a HEAD request.
 
     >>> list(prime(chunk for chunk in ["ab", "cd"]))
     ['ab', 'cd']
 
-    :param chunks: a stream that was not started.
-    :raises TypeError: when its first chunk is neither text nor bytes.
+    :param chunks: a stream that has not started.
+    :raises TypeError: when the first chunk is neither text nor bytes.
     :raises Exception: whatever the stream raises before its first chunk.
     """
 

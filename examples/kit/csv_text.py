@@ -15,26 +15,26 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class Block(NamedTuple):
-    """Lines of a CSV file that were made together.
+    """Some lines of a CSV file.
 
     :param text: the lines, in UTF-8, each with its line end.
-    :param rows: how many rows that is.
+    :param rows: the number of rows.
     """
 
     text: bytes
     rows: int
 
 
-#: What the files of a spreadsheet cannot hold (XML 1.0, 2.2), so that it may drop it. A formula
-#: behind a NUL is a formula (OWASP ASVS 5.0, 1.2.10).
+#: Characters that a spreadsheet may drop, because its files cannot contain them (XML 1.0, 2.2).
+#: Without its NUL, a text can become a formula (OWASP ASVS 5.0, 1.2.10).
 DROPPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
-#: Where a spreadsheet may see a formula begin: at the start of a cell, and after a separator,
-#: which in many countries is not the comma (OWASP, "CSV Injection").
+#: Where a spreadsheet may start a formula: at the start of a cell, and after a separator. In many
+#: countries the separator is not the comma (OWASP, "CSV Injection").
 FORMULA_START = re.compile(r'\A(?=[=+\-@\t\r\n])|(?<=[;,"\t\r\n])(?=[=+\-@])')
 
-#: What is in a text that is not safe, for libraries that look for it faster than they replace it,
-#: or whose regular expressions cannot look around.
+#: Finds text that is not safe. It is for libraries that search faster than they replace, or whose
+#: regular expressions have no lookaround.
 RISKY = rf'{DROPPED.pattern}|\A[=+\-@\t\r\n]|[;,"\t\r\n][=+\-@]'
 
 #: Cells that are written as numbers, or empty.
@@ -42,10 +42,10 @@ NUMBERS = frozenset([int, float, bool, Decimal, type(None)])
 
 
 def neutralise(cell: object) -> object:
-    r"""Put an apostrophe before text that a spreadsheet would take for a formula.
+    r"""Put an apostrophe before text that a spreadsheet would treat as a formula.
 
-    Numbers are left alone, negative ones too. Any other object is the text that the csv module
-    writes for it. What a spreadsheet drops is dropped first, or it would hide a formula.
+    Numbers stay as they are, also negative numbers. Any other object becomes the text that the csv
+    module writes for it. Characters that a spreadsheet drops are removed first.
 
     >>> neutralise("=1+1"), neutralise("gate;=1+1"), neutralise(-1), neutralise("EWR")
     ("'=1+1", "gate;'=1+1", -1, 'EWR')
@@ -56,7 +56,7 @@ def neutralise(cell: object) -> object:
     if type(cell) in NUMBERS:
         return cell
     text = cell if isinstance(cell, str) else str(cell)
-    if text.isalnum():  # most cells, and this is the fastest look at them
+    if text.isalnum():  # the fastest test, and true for most cells
         return text
     return FORMULA_START.sub("'", DROPPED.sub("", text))
 
@@ -69,8 +69,8 @@ def csv_text(rows: Iterable[Iterable[object]], *, spreadsheet: bool = False) -> 
     >>> csv_text([["\ud800=1+1", "EWR"]], spreadsheet=True)
     b'\\ud800=1+1,EWR\r\n'
 
-    :param rows: the cells of each row. ``None`` becomes an empty cell, and half of a surrogate
-        pair, which UTF-8 has no bytes for, its escape: ``\ud800``.
+    :param rows: the cells of each row. ``None`` becomes an empty cell. Half of a surrogate pair has
+        no bytes in UTF-8, so it becomes its escape: ``\ud800``.
     :param spreadsheet: neutralise formulas.
     """
     file = StringIO(newline="")

@@ -1,4 +1,4 @@
-"""Name a download in ``Content-Disposition`` (RFC 6266), whoever chose the name."""
+"""Name a download in ``Content-Disposition`` (RFC 6266), also where a client chose the name."""
 
 import re
 from unicodedata import normalize
@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 from flask import abort
 
-#: What no name of a file may have: a separator of folders, a control character, half of a
-#: surrogate pair, or a sign that turns the direction of writing and so hides the ending; a space
-#: or a dot at either end; or nothing in it.
+#: Names that are refused. They have a separator of folders, a control character, half of a
+#: surrogate pair, or a character that changes the direction of writing and so hides the ending.
+#: They start or end with a space or a dot, or they are empty.
 NO_NAME = re.compile(
     r"[/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\A[\s.]|[\s.]\Z|\A\Z"
 )
@@ -18,7 +18,7 @@ LONGEST = 255
 
 
 def download_name(name: str) -> dict[str, str]:
-    """Return the two names of a download, in ASCII and in the coding of :rfc:`8187`.
+    """Return the two names of a download: in ASCII, and in the encoding of :rfc:`8187`.
 
     >>> download_name("vols_é.csv")
     {'filename': 'vols_e.csv', 'filename*': "UTF-8''vols_%C3%A9.csv"}
@@ -26,10 +26,10 @@ def download_name(name: str) -> dict[str, str]:
     'download.csv'
 
     :param name: the name as people read it, with its ending and without a folder.
-    :raises werkzeug.exceptions.BadRequest: when a file cannot have that name, in any of the forms
-        that Unicode holds for equivalent (:rfc:`6266#section-4.3`).
+    :raises werkzeug.exceptions.BadRequest: when a file cannot have this name, or a name that
+        Unicode treats as equivalent (:rfc:`6266#section-4.3`).
     """
-    compatible = normalize("NFKD", name)  # where a fullwidth dot is a dot, as on some systems
+    compatible = normalize("NFKD", name)  # a fullwidth dot becomes a dot, as on some systems
     if NO_NAME.search(compatible) or len(name.encode()) > LONGEST:
         abort(400, "a file cannot have that name")
     letters = compatible.encode("ascii", "ignore").decode()

@@ -1,12 +1,12 @@
-"""Format server-sent events, so that no text in one can be read as another."""
+"""Format server-sent events (SSE), so that no text can forge an event."""
 
 import re
 
-#: What ends a line in a stream of events. ``str.splitlines`` knows more ends, and would tear text.
+#: What ends a line in a stream of events. ``str.splitlines`` also splits at other characters.
 LINE_END = re.compile(r"\r\n|\r|\n")
 
-#: A comment, which every ``EventSource`` ignores. Sent where a stream is silent, it lets the server
-#: notice that the client has disconnected, and no proxy ends the response.
+#: A comment, which every ``EventSource`` ignores. Send it while a stream is silent. Then the server
+#: detects that a client has disconnected, and a proxy does not end the response.
 HEARTBEAT = b":\n"
 
 
@@ -16,7 +16,7 @@ def event(data: str, **fields: str | int) -> bytes:
     __ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
     :param data: its text. Each line becomes a ``data`` field, and the browser joins them again.
-    :param fields: its ``event``, ``id`` and ``retry``, the last one in milliseconds.
+    :param fields: its ``event``, ``id`` and ``retry`` (in milliseconds).
     :raises ValueError: for a field of another name, for CR, LF or NUL in a field, and for half of
         a surrogate pair, which UTF-8 cannot encode.
 

@@ -13,8 +13,7 @@ from docs._system import ROOT
 def include(example: Example) -> str | None:
     """Run what a page includes: a file of ``examples/``, or the example of the README.
 
-    A module is imported and the page gets its names. A template is saved in the page's folder, and
-    so is a module whose caption is its own name, for a program of the page to import.
+    A module is imported and the page gets its names. A template is saved in the page's folder.
     """
     page = page_of(example.namespace)
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
@@ -31,8 +30,6 @@ def include(example: Example) -> str | None:
         module = import_module(".".join(["examples", *inside.with_suffix("").parts]))
         names = vars(module).items()
         example.namespace.update({name: value for name, value in names if name[:2] != "__"})
-        if example.region.lexemes["options"].get("caption") == inside.name:
-            page.save(inside.name, text)
     else:
         page.save(str(inside), text)
     return None
