@@ -61,7 +61,7 @@ def shown(column: str, value: str) -> str:
     for wording in WORDINGS:
         if is_one_of(column, wording.columns):
             return wording.shown(value)
-    return value.replace("::", ":\\:")  # HTTP::Tiny is no address
+    return value.replace("::", "\\::")  # HTTP::Tiny is no address
 
 
 def shown_of(row: Row, column: str) -> str:
