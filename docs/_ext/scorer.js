@@ -1,6 +1,6 @@
-// How the search orders what it finds (search_words.py has the rest): definitions, functions and
-// what contributors read come after the pages that solve a problem.
+// How the search orders what it finds (search_words.py has the rest): what readers look up, and
+// what contributors read, come after the pages that solve a problem.
 Scorer.score = ([page, , , , score]) =>
-  /^(contributing|changes|reference\/(blocks|data|examples|glossary|kit|licence|measurements))$/.test(page)
+  /^(contributing|changes|reference\/(?!get-the-code|headers|stream-check|what-this))/.test(page)
     ? score / 10
     : score;
