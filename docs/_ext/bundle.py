@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from rcssmin import cssmin
+from rjsmin import jsmin
 from sphinx.application import Sphinx
 
 LEFT_OUT = {"_static/pygments.css"}
@@ -20,10 +22,12 @@ COLOURLESS = re.compile(r'<span class="(?:bp|l|n|nb|ne|nl|nn|no|nv|nx|o|p|py|w|x
 
 @cache
 def bundle(folder: Path, names: tuple[str, ...]) -> bytes:
-    """Return the files of a built site as one."""
+    """Return the style sheets, or the scripts, of a built site as one file without comments."""
+    texts = [folder.joinpath(name).read_text("utf-8") for name in names]
+    if names[0].endswith(".css"):
+        return str(cssmin("\n".join(texts))).encode()
     # A script may end without the semicolon that it needs before the next one.
-    between = b"\n;\n" if names[0].endswith(".js") else b"\n"
-    return between.join(folder.joinpath(name).read_bytes() for name in names)
+    return str(jsmin("\n;\n".join(texts))).encode()
 
 
 def load_one(
