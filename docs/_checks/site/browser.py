@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from playwright.async_api import Browser, Request, ViewportSize, async_playwright
 
@@ -51,6 +52,9 @@ ALL_PICTURES = """async () => {
   for (const each of pictures) each.loading = "eager";
   await Promise.all(pictures.map(each => each.decode()));
 }"""
+
+#: Returns the address of all that a page links to, as the browser understands it.
+LINKED = "[...document.querySelectorAll('a, link')].map(each => each.href)"
 
 PATIENCE = 120_000  # milliseconds that a page may take to load
 
@@ -182,6 +186,23 @@ async def look(browser: Browser, address: str, name: str) -> list[Finding]:
     return [Finding(name, rule, str(text)) for rule, text in found]
 
 
+async def lost(browser: Browser, site: Site, address: str) -> list[Finding]:
+    """Open an address that has no page, two folders deep, and return what does not lead back.
+
+    :param address: of the site.
+    """
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        await page.goto(f"{address}no/such/page.html", timeout=PATIENCE)
+        links: list[str] = await page.evaluate(LINKED)
+    files = [unquote(urlsplit(each.removeprefix(address)).path) for each in links]
+    return [
+        Finding("404.html", "link", f"{link} leads nowhere from another folder")
+        for link, file in zip(links, files, strict=True)
+        if link.startswith(address) and not site.folder.joinpath(file or "index.html").is_file()
+    ]
+
+
 async def look_at_all(site: Site, program: str) -> list[Finding]:
     """Look at each page, the longest first, as many at once as there are processors.
 
@@ -199,5 +220,9 @@ async def look_at_all(site: Site, program: str) -> list[Finding]:
                 async with places:
                     return await look(browser, address, name)
 
-            found = await asyncio.gather(*map(look_in_turn, names), search(browser, address))
+            found = await asyncio.gather(
+                *map(look_in_turn, names),
+                lost(browser, site, address),
+                search(browser, address),
+            )
     return [finding for each in found for finding in each]

@@ -9,7 +9,7 @@ from docs._checks.site.built import Finding
 
 QUERIES = Path(__file__).with_name("queries.toml")
 
-#: How many queries may miss, of those that queries.toml has.
+#: How many queries may miss.
 MISSES = 3
 
 #: Searches with what the page of the search has loaded, and returns the pages, best first.
