@@ -93,7 +93,7 @@ def room(text: str) -> int:
 
 def copied() -> Iterator[Setup]:
     """Yield the settings to copy, as the page has them: gunicorn's file opens it."""
-    top, page = PAGE.read_text("utf-8").split("Settings to copy\n", 1)
+    top, page = PAGE.read_text("utf-8").split(".. _settings-to-copy:\n", 1)
     yield Setup(
         "gunicorn, threads",
         "gunicorn try_server:app",
