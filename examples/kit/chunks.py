@@ -12,7 +12,7 @@ Piece = TypeVar("Piece", str, bytes)
 #: Characters or bytes in a chunk: 64 KiB.
 SIZE = 64 * 1024
 
-#: Seconds after which a smaller chunk is sent.
+#: Seconds after which the next piece sends a smaller chunk.
 SECONDS = 1.0
 
 
@@ -42,7 +42,7 @@ def join_chunks(
 
     :param pieces: text or bytes, in pieces of any size. They are closed when this generator is.
     :param size: a chunk with this number of characters or bytes is sent.
-    :param seconds: a smaller chunk is sent this long after the previous chunk.
+    :param seconds: this long after the previous chunk, the next piece sends a smaller chunk.
     :param until: the first chunk is sent with the piece that contains this. Every piece contains
         the empty string, so ``until=""`` sends the first piece immediately.
     :raises Exception: whatever the source raises.
