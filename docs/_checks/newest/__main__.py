@@ -75,7 +75,7 @@ def measure_into(program: str, names: Sequence[str], folder: Path) -> None:
 
     :raises subprocess.CalledProcessError: when it fails.
     """
-    command = [sys.executable, "-m", f"docs.measurements.{program}", *names]
+    command = [sys.executable, "-m", program, *names]
     subprocess.run(command, env=os.environ | {PLACE: str(folder)}, check=True)
 
 

@@ -1,0 +1,1 @@
+"""What takes minutes: clients by the thousand, a worker that is killed, a very large export."""

@@ -1,0 +1,1 @@
+"""Measure every category again on the newest releases: ``nox -s newest``."""
