@@ -1,4 +1,4 @@
-"""Keep what one request leaves open away from the next request on the same thread."""
+"""Run each request in a context of its own, apart from the next request on the same thread."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
@@ -32,7 +32,7 @@ class OwnContext:
         self.wsgi_app = wsgi_app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
-        """Answer a request, as :pep:`3333` asks of an app."""
+        """Answer a request, as :pep:`3333` requires."""
         run = copy_context().run
         return Chunks(run, run(self.wsgi_app, environ, start_response))
 
@@ -40,7 +40,7 @@ class OwnContext:
 class Chunks:
     """The chunks of a response, each produced in the context of its request.
 
-    It is closed in that context too: by whoever closes it, or when Python discards it.
+    The context also runs ``close``, which the server calls, or Python when it discards the chunks.
 
     :param run: what calls a function in the context.
     :param chunks: the response.

@@ -14,8 +14,8 @@ from werkzeug.wsgi import ClosingIterator
 class StreamLimit:
     """Count the open streams of this process.
 
-    A view takes a place. The place is free again when the server closes the response, which
-    :pep:`3333` makes it do however the stream ends.
+    A view reserves a place. The place is free again when the server closes the response, and
+    :pep:`3333` requires that however the stream ends.
 
     >>> from flask import Flask
     >>> app = Flask(__name__)
@@ -44,9 +44,9 @@ class StreamLimit:
         self.key = f"stream_limit.{id(self)}"  # an app may have several limits around it
 
     def take(self, user: str) -> None:
-        """Take a place for the response of this request.
+        """Reserve a place for the response of this request.
 
-        :param user: who counts as one user. Take it from the session, or one user can take the
+        :param user: who counts as one user. Read it from the session, or one user can use the
             places of another.
         :raises werkzeug.exceptions.TooManyRequests: when the user has too many streams open.
         :raises werkzeug.exceptions.ServiceUnavailable: when too many streams are open in all.
@@ -65,7 +65,7 @@ class StreamLimit:
             self.open -= Counter(taken)
 
     def around(self, wsgi_app: WSGIApplication) -> WSGIApplication:
-        """Return an app that frees the places which the views of this app take."""
+        """Return an app that frees the places that the views of this app reserve."""
 
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             with ExitStack() as ending:

@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 
 class Source(Generic[Row]):
-    """Rows in place of your own, such as those of a database cursor.
+    """Rows that replace your own rows, such as the rows of a database cursor.
 
     >>> flights = Source(lambda number: f"UA {number}", total=1000)
     >>> rows = flights.open()
@@ -26,7 +26,7 @@ class Source(Generic[Row]):
     >>> flights.closed.is_set()
     True
 
-    :param row: makes the row of a number, from 1.
+    :param row: returns the row of a number, from 1.
     :param total: how many rows there are. ``math.inf`` never ends.
     """
 
@@ -62,12 +62,12 @@ class Source(Generic[Row]):
 
 
 def peak_memory(read: Callable[[], object]) -> int:
-    """Return the most bytes that Python objects took while a function ran.
+    """Return the peak memory of Python objects while a function ran, in bytes.
 
     >>> 1_000_000 < peak_memory(lambda: bytes(1_000_000)) < 1_100_000
     True
 
-    :param read: reads a stream, and keeps nothing of it.
+    :param read: reads a stream, and keeps no part of it.
     """
     tracemalloc.start()
     try:
@@ -125,8 +125,8 @@ def serve_with(
     RuntimeError: the server does not listen
 
     :param command: its program and options, where ``{port}`` is a free port.
-    :param env: its environment, by default that of the test.
-    :param seconds: how long it may take to start, and to end after SIGTERM.
+    :param env: its environment, by default the environment of the test.
+    :param seconds: the time in which it must start, and end after SIGTERM.
     :raises RuntimeError: when it does not listen.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:

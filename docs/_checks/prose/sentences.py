@@ -59,13 +59,22 @@ def prose(lines: Iterable[str]) -> Iterator[Sentence]:
 
 
 def docstrings(source: str) -> Iterator[Sentence]:
-    """Yield the sentences of all docstrings of a module, which go over several lines."""
+    """Yield the sentences of all docstrings of a module, which go over several lines.
+
+    A session of the interpreter is no prose; it ends at an empty line.
+    """
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         docstring = ast.get_docstring(node)
         if docstring:
-            yield from whole_sentences(docstring.split("\n"), node.body[0].lineno)
+            text = re.sub(r"^>>>.*\n(?:.+\n)*", empty, f"{docstring}\n", flags=re.MULTILINE)
+            yield from whole_sentences(text.split("\n"), node.body[0].lineno)
+
+
+def empty(found: re.Match[str]) -> str:
+    """Return as many empty lines as a match has."""
+    return "\n" * found[0].count("\n")
 
 
 def whole_sentences(lines: list[str], first: int) -> Iterator[Sentence]:
