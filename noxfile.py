@@ -138,11 +138,12 @@ def measure(session: nox.Session) -> None:
         *group("csv-readers"),
     ):
         session.install(requirement, success_codes=[0, 1])  # what is missing is a row that says so
-    if unknown := set(session.posargs) - {"tables", *RECORD}:
-        session.error(f"no recorded table: {', '.join(unknown)}")
     names = [name for name in RECORD if not session.posargs or name in session.posargs]
+    rows = [name for name in session.posargs if name not in {"tables", *RECORD}]
+    if rows and len(names) != 1:
+        session.error(f"no recorded table, nor a row of one that is named: {', '.join(rows)}")
     for program in dict.fromkeys(RECORD[name]["program"] for name in names):
-        session.run("python", "-m", program)
+        session.run("python", "-m", program, *rows)
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 
