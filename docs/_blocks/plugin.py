@@ -22,7 +22,10 @@ from docs._system.leftovers import leaving_nothing
 BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
-LONGEST = ["testing", "servers", "stream-from-a-cluster", "data", "generators", "proxies"]
+LONGEST = [
+    f"{page}.rst"
+    for page in ("testing", "servers", "stream-from-a-cluster", "data", "generators", "proxies")
+]
 
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")
@@ -146,8 +149,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for blocks in pages.values():
         blocks.sort(key=lambda block: turn(block.example) if isinstance(block, SybilItem) else 0)
     if hasattr(session.config, "workerinput"):  # else a run would end with a long page alone
-        others = [page for page in pages if page.stem not in LONGEST]
-        longest = sorted(pages.keys() - others, key=lambda page: LONGEST.index(page.stem))
+        others = [page for page in pages if page.name not in LONGEST]
+        longest = sorted(pages.keys() - others, key=lambda page: LONGEST.index(page.name))
         pages = {page: pages[page] for page in [*longest, *others]}
     session.items[:] = chain.from_iterable(pages.values())
 

@@ -6,7 +6,6 @@ file has the caption ``from examples/x.py``. The site has each file under ``file
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +18,6 @@ from sphinx.util import logging
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "files"
-
-#: The files whose listings still break the rule. This list may only become shorter.
-KNOWN = Path(__file__).with_name("listings_known.toml")
 
 #: The caption of a whole file, or of a part of one.
 CAPTION = re.compile(r"(?P<part>from )?(?P<name>[\w./-]+)")
@@ -113,16 +109,11 @@ def wrong(env: BuildEnvironment) -> Iterator[tuple[Listing, str]]:
 
 
 def check(app: Sphinx, env: BuildEnvironment) -> None:
-    """Warn of each listing that is not what its caption promises, unless its file is known."""
+    """Warn of each listing that is not what its caption promises."""
     if app.config.include_patterns != ["**"]:
         return  # a part of the guide is read, which cannot show that a listing is right
-    known = set(tomllib.loads(KNOWN.read_text("utf-8"))["files"])
-    found = list(wrong(env))
-    for listing, reason in found:
-        if listing.name not in known:
-            logger.warning(reason, location=(listing.page, listing.line))
-    for name in sorted(known - {listing.name for listing, _ in found}):
-        logger.info("%s has one content, so %s need not name it", name, KNOWN.name)
+    for listing, reason in wrong(env):
+        logger.warning(reason, location=(listing.page, listing.line))
 
 
 def link(app: Sphinx, doctree: nodes.document, page: str) -> None:

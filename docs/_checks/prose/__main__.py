@@ -13,9 +13,6 @@ from docs._system.declared import declared
 FOUND_BY = declared(Path(__file__).with_name("habits.toml"))
 HABITS = {name: re.compile(pattern) for name, pattern in FOUND_BY["habits"].items()}
 
-#: The pages that still have too many, with the most that each may have. It may only fall.
-KNOWN: dict[str, int] = declared(Path(__file__).with_name("known.toml"))
-
 LIMIT: int = FOUND_BY["limit"]
 SHORTEST: int = FOUND_BY["shortest"]
 
@@ -57,8 +54,8 @@ class Page(NamedTuple):
 
     @property
     def has_too_many(self) -> bool:
-        """Tell whether it is over the limit, and over what is known of it."""
-        return self.rate > max(LIMIT, KNOWN.get(self.name, 0))
+        """Tell whether it is over the limit."""
+        return self.rate > LIMIT
 
 
 def habits(sentence: Sentence) -> Iterator[str]:
@@ -89,9 +86,6 @@ def main() -> None:
     for page in pages:
         if named or page.has_too_many:
             print(*page.hits, sep="\n")
-    for page in pages:
-        if page.rate < KNOWN.get(page.name, 0) - 1:
-            print(f"{page.name}: {page.rate:.0f}, so known.toml may say so")
     wrong = [page.name for page in pages if page.has_too_many]
     sys.exit(f"too many habits: {', '.join(wrong)}" if wrong else 0)
 
