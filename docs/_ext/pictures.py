@@ -56,10 +56,14 @@ class FigureOf(Drawn):
             file.parent.mkdir(exist_ok=True)
             # Text stays text, in a reader's own font, and two builds draw the same bytes.
             with rc_context(style(theme) | {"svg.fonttype": "none", "svg.hashsalt": name}):
-                draw(theme).figure.savefig(file, metadata={"Date": None})
+                figure = draw(theme).figure
+                figure.savefig(file, metadata={"Date": None})
             place = os.path.relpath(file, self.env.srcdir)
             # A browser loads what is lazy when it is about to be seen: one of the two.
             image = nodes.image(uri=f"/{place}", alt=alt, classes=[f"only-{mode}"], loading="lazy")
+            # With a size, a link to a section below arrives there before the figure is loaded.
+            width, height = figure.get_size_inches() * 96  # CSS pixels in an inch
+            image["width"], image["height"] = f"{width:.0f}", f"{height:.0f}"
             shown.append(nodes.figure("", image))
         return shown
 
