@@ -39,7 +39,8 @@ def report(findings: Iterable[Finding], known: dict[str, int]) -> Iterator[str]:
 def main() -> None:
     """Print what is wrong with the site, and fail if anything is."""
     site = Site(Path(sys.argv[1]))
-    findings = [*site.broken_links(), *site.invalid_html(), *missing_imports(site), *copied(site)]
+    findings = [*site.broken_links(), *site.invalid_html(), *site.records_in_sight()]
+    findings += [*missing_imports(site), *copied(site)]
     chromium = shutil.which("chromium")
     if chromium:
         findings += asyncio.run(look_at_all(site, chromium))

@@ -11,6 +11,9 @@ from turbohtml.conformance import check
 #: The attributes that name another page or file, and where they are.
 LINKS = {"a[href]": "href", "link[href]": "href", "script[src]": "src", "img[src]": "src"}
 
+#: What reads the record of this guide, which a reader meets only in a fold.
+RECORD = ("recorded(", "stale(", "docs.measurements")
+
 #: Where the site has the files that its pages offer.
 FILES = "files"
 
@@ -65,6 +68,14 @@ class Site:
                 yield Finding(name, "link", f"{target}: no such file, or an empty one")
             elif anchor and anchor not in self.ids.get(target, {anchor}):
                 yield Finding(name, "link", f"{url}: no such anchor")
+
+    def records_in_sight(self) -> Iterator[Finding]:
+        """Find what reads the record of the guide outside a fold for checks."""
+        for name, page in self.pages.items():
+            folds = page.select("details.check")
+            for word in RECORD:
+                if page.text.count(word) > sum(fold.text.count(word) for fold in folds):
+                    yield Finding(name, "record", f"{word} outside a fold")
 
     def invalid_html(self) -> Iterator[Finding]:
         """Find what the standard does not let a parser read, or an author write."""
