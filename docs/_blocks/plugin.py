@@ -15,17 +15,14 @@ from sybil.integration.pytest import SybilItem, example_module_path
 
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
-from docs._blocks.proof import Place, Reading, literal_blocks, unproved, unread
+from docs._blocks.proof import Place, Reading, literal_blocks, not_read, unproved
 from docs._system.leftovers import leaving_nothing
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
-LONGEST = [
-    f"{page}.rst"
-    for page in ("testing", "servers", "stream-from-a-cluster", "data", "generators", "proxies")
-]
+LONGEST = ["stream-from-a-cluster", "data", "generators", "servers", "testing-on-a-server", "performance"]
 
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")
@@ -93,7 +90,7 @@ class EveryBlockRan:
             documents = list(self.reading.doctrees())
             shown = literal_blocks(documents, files)
             ran = {place for place in self.ran if place[0] in files}
-            self.wrong = unproved(shown, ran, self.red) + unread(documents, files)
+            self.wrong = unproved(shown, ran, self.red) + not_read(documents, files)
             self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -149,8 +146,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for blocks in pages.values():
         blocks.sort(key=lambda block: turn(block.example) if isinstance(block, SybilItem) else 0)
     if hasattr(session.config, "workerinput"):  # else a run would end with a long page alone
-        others = [page for page in pages if page.name not in LONGEST]
-        longest = sorted(pages.keys() - others, key=lambda page: LONGEST.index(page.name))
+        others = [page for page in pages if page.suffix != ".rst" or page.stem not in LONGEST]
+        longest = sorted(pages.keys() - others, key=lambda page: LONGEST.index(page.stem))
         pages = {page: pages[page] for page in [*longest, *others]}
     session.items[:] = chain.from_iterable(pages.values())
 

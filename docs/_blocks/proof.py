@@ -100,7 +100,7 @@ def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict
     return shown
 
 
-def unread(documents: Iterable[nodes.document], files: set[str]) -> list[str]:
+def not_read(documents: Iterable[nodes.document], files: set[str]) -> list[str]:
     """Name what Sphinx could not read on some pages, such as a value that is not recorded.
 
     :param documents: what Sphinx made of each page.

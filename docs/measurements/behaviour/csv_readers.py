@@ -18,10 +18,10 @@ from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import Cells
 from examples.kit.csv_text import csv_blocks, csv_file
 
-READING = 900  # seconds that a program may take for all files
+LONGEST_READ = 900  # seconds that a program may take for all files
 
 #: The cells that are tried, by the name in the table: their column, and two rows of it.
-TRIED = {
+CELLS_READ = {
     "007": ("zeros", "007", "007"),
     "1e5": ("exponent", "1e5", "1e5"),
     "NA": ("na", "NA", "NA"),
@@ -31,7 +31,7 @@ TRIED = {
     "gap below N14228": ("tailnum", "N14228", None),
     "line end": ("note", "gate\r\nchanged", "late"),
 }
-NAMES, *SAMPLES = zip(*TRIED.values(), strict=True)
+NAMES, *SAMPLES = zip(*CELLS_READ.values(), strict=True)
 
 #: More rows than a reader looks at to choose the types of its columns.
 LONG = [[number, "IAH"] for number in range(40_000)]
@@ -42,7 +42,7 @@ def file(header: Any, rows: Any, **options: bool) -> bytes:
     return b"".join(csv_file(header, csv_blocks(rows), **options))
 
 
-FILES = {
+CSV_FILES = {
     "types.csv": file(NAMES, SAMPLES),
     "named.csv": file(["flight", "dest"], [[1545, "IAH"]], spreadsheet=True),
     "two.csv": file(["flight", "dest"], LONG),
@@ -59,17 +59,17 @@ READERS: list[dict[str, str]] = [
 ]
 
 
-def run(reader: dict[str, str], call: str, folder: Path) -> str:
+def read_all(reader: dict[str, str], call: str, folder: Path) -> str:
     """Let a reader read every file with one of its calls, and return its version."""
     folder.mkdir()
-    for name, content in FILES.items():
+    for name, content in CSV_FILES.items():
         (folder / name).write_bytes(content)
-    names = json.dumps(list(FILES))
+    names = json.dumps(list(CSV_FILES))
     values = {each.upper(): reader[each].strip() for each in ("start", "version", "code")}
     values["FILES"] = f"c({names[1:-1]})" if "Rscript" in reader["command"] else names
     program = substitute(reader["program"], **values, CALL=reader[call])
     (folder / reader["command"].split()[-1]).write_text(program, "utf-8")
-    done = run_in_folder(reader["command"], folder, READING)
+    done = run_in_folder(reader["command"], folder, LONGEST_READ)
     if done.returncode:
         comes_with = reader.get("debian") or reader.get("install") or "the group csv-readers"
         raise NotStartedError(f"{' '.join(done.stderr.split()[-40:])} (it comes with {comes_with})")
@@ -103,13 +103,13 @@ def ask(reader: dict[str, str], folder: Path) -> Cells:
     if "install" in reader and (reason := install(reader["install"], folder)):
         raise NotStartedError(reason)
     first, past = (folder / f"{READERS.index(reader)}-{call}" for call in ("read", "past"))
-    version = run(reader, "read", first)
-    run(reader, "past", past)
+    version = read_all(reader, "read", first)
+    read_all(reader, "past", past)
     one, two, (_, upper, lower) = (table(first, name) for name in ("one", "two", "types"))
     return {
-        **dict(zip(TRIED, map(json.dumps, upper), strict=True)),
-        "gap below 1545": json.dumps(lower[list(TRIED).index("1545")]),
-        "gap below N14228": json.dumps(lower[list(TRIED).index("gap below N14228")]),
+        **dict(zip(CELLS_READ, map(json.dumps, upper), strict=True)),
+        "gap below 1545": json.dumps(lower[list(CELLS_READ).index("1545")]),
+        "gap below N14228": json.dumps(lower[list(CELLS_READ).index("gap below N14228")]),
         "byte order mark": "removed" if table(first, "named")[0][0] == "flight" else "in the name",
         "marker": marker(two, first, "two_marked"),
         "marker, one column": marker(one, first, "one_marked"),

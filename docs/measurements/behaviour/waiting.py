@@ -31,7 +31,7 @@ from docs.measurements.lab.results import Cells, recorded
 PAGE = ROOT / "docs/production/servers.rst"
 
 #: The app that the commands of the page serve: here it is the measured one.
-TRIED = "from docs.measurements.behaviour.app import app\n"
+TRIED_APP = "from docs.measurements.behaviour.app import app\n"
 
 #: What gunicorn reads where it starts.
 GUNICORN = "gunicorn.conf.py"
@@ -122,7 +122,7 @@ def running_setup(settings: Setup) -> Iterator[Target]:
                 text = text.replace(name, str(folder))
             return PAGE_PORT.sub(str(port), text)
 
-        for file, text in {**settings.files, "try_server.py": TRIED}.items():
+        for file, text in {**settings.files, "try_server.py": TRIED_APP}.items():
             (folder / file).write_text(here(text), "utf-8")
         (folder / "packages").symlink_to(sysconfig.get_path("purelib"))
         command = here(settings.command)
