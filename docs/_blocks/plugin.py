@@ -22,7 +22,7 @@ from docs._system.leftovers import leaving_nothing
 BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
-LONGEST = ["stream-from-a-cluster", "data", "generators", "servers", "testing-on-a-server", "performance"]
+LONGEST = ["stream-from-a-cluster", "data", "generators", "servers", "performance"]
 
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")
