@@ -152,8 +152,9 @@ def absent(command: Command, page: Page) -> str:
     for file in page.lost_files.keys() - command.writes():
         if file in words or (file.endswith(".py") and Path(file).stem in words):
             return page.lost_files[file]
-    text = [command.text, *(page.configurations[file] for file in command.configurations(page))]
-    needed = sorted(PROGRAMS["packages"].keys() & set(BETWEEN_WORDS.split(" ".join(text))))
+    for file in command.configurations(page):
+        words.update(BETWEEN_WORDS.split(page.configurations[file]))
+    needed = sorted(PROGRAMS["packages"].keys() & words)
     missing = [name for name in needed if not (shutil.which(name) or Path(name).is_file())]
     packages = " ".join(PROGRAMS["packages"][name] for name in missing)
     return f"needs {', '.join(missing)} (apt-get install {packages})" if missing else ""
