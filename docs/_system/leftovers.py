@@ -95,11 +95,27 @@ def started_in(folder: Path) -> set[psutil.Process]:
     return found - {psutil.Process()}
 
 
+def tracks(process: psutil.Process) -> bool:
+    """Tell whether a process is the resource tracker of Python's multiprocessing."""
+    try:
+        return "resource_tracker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def clear(folder: Path) -> None:
     """End all that was started with a folder for its temporary files, then remove the folder."""
     kill_from = time.monotonic() + GRACE
+    waits_until = kill_from
     terminated: set[psutil.Process] = set()
     while processes := started_in(folder):
+        # A tracker removes the semaphores of the others when they have ended, and then ends.
+        if others := {process for process in processes if not tracks(process)}:
+            processes = others
+            waits_until = time.monotonic() + GRACE
+        elif time.monotonic() < waits_until:
+            time.sleep(0.05)
+            continue
         for process in processes:
             with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
                 if time.monotonic() > kill_from:
