@@ -121,7 +121,7 @@ def live(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Serve all examples on http://127.0.0.1:5000, until Ctrl-C."""
-    install(session, "examples")
+    install(session, "demo")
     session.run("flask", "--app", "examples.demo", "run", *session.posargs)
 
 

@@ -9,6 +9,9 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 #: detects that a client has disconnected, and a proxy does not end the response.
 HEARTBEAT = b":\n"
 
+#: Headers of a stream of events: caches do not store it, and nginx does not buffer it.
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
 
 def event(data: str, **fields: str | int) -> bytes:
     r"""Return an event for an ``EventSource``, by the `HTML standard`__.
