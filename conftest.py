@@ -7,6 +7,7 @@ from docs._blocks.kinds.configuration import save_configuration
 from docs._blocks.kinds.console import run_console
 from docs._blocks.kinds.http import compare_wire
 from docs._blocks.kinds.include import include
+from docs._blocks.kinds.javascript import run_javascript
 from docs._blocks.kinds.pycon import docstring_prompts, prompts
 from docs._blocks.kinds.python import run_python
 from docs._blocks.kinds.rst import nested_page
@@ -26,6 +27,7 @@ KINDS: dict[str, Runner] = {
     "html+jinja": save_template,
     "console": run_console,
     "http": compare_wire,
+    "javascript": run_javascript,
     **dict.fromkeys(CONFIGURATIONS, save_configuration),
     "literalinclude": include,
 }

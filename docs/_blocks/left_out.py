@@ -38,7 +38,7 @@ def requests(example: Example, page: Page) -> bool:
     ports = {int(port) for port in ADDRESS.findall(source_of(example))}
     if kind == "rst":  # the page inside has an app of its own
         return False
-    return kind == "http" or bool(ports - page.servers.processes.keys())
+    return kind in ("http", "javascript") or bool(ports - page.servers.processes.keys())
 
 
 def check_needs(example: Example) -> None:

@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from docs._system.chromium import Chromium
 from docs._system.leftovers import end_program
 from docs._system.packaged import search_path
 from docs._system.ports import free_port
@@ -163,6 +164,8 @@ class Page:
         self.lost_files: dict[str, str] = {}
         #: Where the blocks stand that ran, as places in the text of the page.
         self.ran: set[int] = set()
+        #: What runs the page's JavaScript, once a block of the page needs it.
+        self.chromium: Chromium | None = None
         #: What puts the process back as it was before the page.
         self.end = ExitStack()
         self.folder = Path(self.end.enter_context(TemporaryDirectory(prefix="page-"))).resolve()

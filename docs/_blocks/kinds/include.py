@@ -13,7 +13,8 @@ from docs._system import ROOT
 def include(example: Example) -> str | None:
     """Run what a page includes: a file of ``examples/``, or the example of the README.
 
-    A module is imported and the page gets its names. A template is saved in the page's folder.
+    A module is imported and the page gets its names. A template or a script is saved in the
+    page's folder.
     """
     page = page_of(example.namespace)
     file = (Path(example.path).parent / example.region.lexemes["arguments"].strip()).resolve()
