@@ -5,13 +5,14 @@ from types import ModuleType
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import greeting, large_csv, large_page
+from examples import events, greeting, large_csv, large_page
 
 #: Each example, and a path that shows it at work.
 EXAMPLES = {
     large_csv: "large.csv?for=spreadsheet",
     large_page: "my-large-page.html",
     greeting: "stream?name=Ada",
+    events: "",
 }
 
 app = Flask(__name__)

@@ -181,13 +181,14 @@ class Page:
             "PATH": search_path(),
             "XDG_RUNTIME_DIR": str(self.settings),
             "DATABASE_URL": f"sqlite:///{self.folder}/.flights.sqlite",
+            "FLASK_EVENTS_URL": f"sqlite:///{self.folder}/.events.sqlite",
         }
         self.end.enter_context(patch.dict(os.environ, own))
         self.end.enter_context(patch.object(sys, "path", [str(self.folder), *sys.path]))
         self.end.enter_context(chdir(self.folder))
         self.end.callback(self.restore_modules, dict(sys.modules))
         self.end.callback(self.servers.close)
-        for name in list(os.environ):
+        for name in set(os.environ) - set(own):
             if re.match(r"FLASK_|GUNICORN_|PYTHON|.*_proxy$", name, re.IGNORECASE):
                 del os.environ[name]
         module = sys.modules[NAME] = ModuleType(NAME)
