@@ -1,9 +1,11 @@
-"""Produce a stream in a thread, with a heartbeat while it is silent and a cancel when it closes."""
+"""Send what a thread or a callback produces, with a heartbeat and an end when the client leaves."""
 
 from collections.abc import Callable, Generator, Iterable
 from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread, current_thread
 from typing import Any, TypeVar
+
+from werkzeug.exceptions import ClientDisconnected
 
 from .closing import close
 
@@ -48,38 +50,68 @@ def in_background(
         wait of the source: close the upstream, cancel the query or terminate the process. The
         source may end at the same moment, so it must work on a source that has ended.
     """
+
+    def work(put: Callable[[Item], None]) -> None:
+        try:
+            for item in source:
+                put(item)
+        finally:
+            close(source)
+
+    return from_callback(work, size, beat=beat, seconds=seconds, cancel=cancel)
+
+
+def from_callback(
+    work: Callable[[Callable[[Item], None]], object],
+    size: int = 10,
+    *,
+    beat: Callable[[], Item] | None = None,
+    seconds: float = 15,
+    cancel: Callable[[], object] | None = None,
+) -> Generator[Item, None, None]:
+    """Yield what a library hands to its callback.
+
+    A thread of its own calls ``work(put)``, and ``put`` is the callback. Any thread may call it.
+    The stream ends when ``work`` returns. The thread has no request, as in :func:`in_background`.
+
+    >>> def complete(prompt, on_token):
+    ...     for token in prompt.split():
+    ...         on_token(token)
+    >>> list(from_callback(lambda put: complete("UA 1545 boards", on_token=put)))
+    ['UA', '1545', 'boards']
+
+    :param work: calls the library. An error that it raises is an error of the stream. ``put``
+        waits while ``size`` items wait for the client, and raises Werkzeug's
+        ``ClientDisconnected`` when the stream is closed.
+    :param size: how many items wait for the client. Then ``put`` waits.
+    :param beat: as in :func:`in_background`.
+    :param seconds: as in :func:`in_background`.
+    :param cancel: called when the stream is closed before ``work`` has returned. It must make
+        ``work`` return while the library is silent, and where the library catches that
+        error.
+    """
     ready: SimpleQueue[Any] = SimpleQueue()
     room, gone = Semaphore(size), Event()
     end, errors = object(), list[BaseException]()
 
-    def work() -> None:
+    def put(item: Item) -> None:
+        room.acquire()  # waits for the client
+        if gone.is_set():
+            room.release()  # for the next call
+            raise ClientDisconnected
+        ready.put(item)
+
+    def produce() -> None:
         try:
-            try:
-                for item in source:
-                    room.acquire()  # waits for the client
-                    if gone.is_set():
-                        break
-                    ready.put(item)
-            finally:
-                close(source)
+            work(put)
         except BaseException as error:
             errors.append(error)
         ready.put(end)
 
-    def take() -> Any:
-        try:
-            item = ready.get(timeout=seconds if beat else None)
-        except Empty:
-            assert beat
-            return beat()
-        room.release()
-        return item
-
-    thread = Thread(target=work, daemon=True)  # Python does not wait for it at exit
+    thread = Thread(target=produce, daemon=True)  # Python does not wait for it at exit
     thread.start()
     try:
-        while (item := take()) is not end:
-            yield item
+        yield from received(ready, end, room.release, beat, seconds)
         thread.join()
         if errors:
             raise errors.pop()
@@ -90,3 +122,37 @@ def in_background(
             cancel()
         if thread is not current_thread():  # where the garbage collector may run this
             thread.join(1)
+
+
+def received(
+    ready: "SimpleQueue[Any]",
+    end: object,
+    taken: Callable[[], object],
+    beat: Callable[[], Item] | None,
+    seconds: float,
+) -> Generator[Item, None, None]:
+    """Yield the items of a queue until its end mark, and a beat after each silence.
+
+    >>> ready = SimpleQueue()
+    >>> for each in ("UA 1545", None):
+    ...     ready.put(each)
+    >>> list(received(ready, None, list, None, 15))
+    ['UA 1545']
+
+    :param ready: the queue.
+    :param end: the end mark.
+    :param taken: called when an item has left the queue.
+    :param beat: as in :func:`in_background`.
+    :param seconds: as in :func:`in_background`.
+    """
+    while True:
+        try:
+            item = ready.get(timeout=seconds if beat else None)
+        except Empty:
+            assert beat
+            yield beat()
+            continue
+        if item is end:
+            return
+        taken()
+        yield item
