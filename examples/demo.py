@@ -5,7 +5,7 @@ from types import ModuleType
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import events, greeting, large_csv, large_page
+from examples import events, greeting, large_csv, large_page, relay
 
 #: Each example, and a path that shows it at work.
 EXAMPLES = {
@@ -13,6 +13,7 @@ EXAMPLES = {
     large_page: "my-large-page.html",
     greeting: "stream?name=Ada",
     events: "",
+    relay: "relay/large.csv?for=spreadsheet",
 }
 
 app = Flask(__name__)
