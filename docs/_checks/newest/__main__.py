@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from docs.measurements.lab.results import PLACE, RECORD, RECORDED, RecordedTable, recorded
 
-AT_ONCE = 5  # programs; with all of them a small machine is too busy for their pauses
+AT_ONCE = 5  # tables; with all of them a small machine is too busy for their pauses
 
 #: Columns that tell what a row was measured on. Another version alone is no difference.
 PROVENANCE = {
@@ -70,12 +70,12 @@ def differences(table: RecordedTable, folder: Path) -> Iterator[Difference]:
                 yield Difference(key, f"{column}: was {was!r}, now {now!r} ({versions})")
 
 
-def measure_into(program: str, names: Sequence[str], folder: Path) -> None:
-    """Run a measurement that writes into a folder.
+def measure_into(table: str, names: Sequence[str], folder: Path) -> None:
+    """Measure rows of a table into a folder.
 
     :raises subprocess.CalledProcessError: when it fails.
     """
-    command = [sys.executable, "-m", program, *names]
+    command = [sys.executable, "-m", "docs.measurements", table, *names]
     subprocess.run(command, env=os.environ | {PLACE: str(folder)}, check=True)
 
 
@@ -86,13 +86,12 @@ def main(names: list[str]) -> int:
     with TemporaryDirectory(prefix="results-") as name:
         folder = Path(name, "results")
         shutil.copytree(RECORDED, folder)
-        programs = dict.fromkeys(table.program for table in tables)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda program: measure_into(program, [], folder), programs))
+            list(pool.map(lambda table: measure_into(table.name, [], folder), tables))
         for table in tables:
             rows = list(dict.fromkeys(each.row[0] for each in differences(table, folder)))
             if rows:
-                measure_into(table.program, rows, folder)
+                measure_into(table.name, rows, folder)
             for difference in differences(table, folder):
                 print(f"{table.name}: {', '.join(difference.row)}: {difference.text}", flush=True)
                 found += 1

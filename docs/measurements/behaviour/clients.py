@@ -1,8 +1,7 @@
 """Measure which clients can tell a download that was cut from one that is complete.
 
-``nox -s measure -- clients`` ends responses in every way, lets each client of
-``clients.toml`` read them, and writes ``results/recorded/clients.csv``; with names it asks only
-those. No app takes part: what arrives is what a server, a proxy or a network can leave behind.
+Responses end in every way of ``endings.toml``, and each client of ``clients.toml`` reads them.
+No app takes part: what arrives is what a server, a proxy or a network can leave behind.
 """
 
 import json
@@ -14,9 +13,9 @@ import subprocess
 import zlib
 from collections.abc import Iterator
 from datetime import date
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from textwrap import indent
 from threading import Lock
 from typing import NamedTuple
@@ -134,7 +133,7 @@ def run_in_folder(command: str, folder: Path, limit: float) -> subprocess.Comple
     return subprocess.run(
         [found, *arguments],
         cwd=folder,
-        env=os.environ | {"PATH": paths},
+        env=os.environ | {"PATH": paths, "no_proxy": "127.0.0.1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -242,43 +241,36 @@ def install(command: str, folder: Path) -> str:
     return f"{command}: {' '.join(done.stderr.split()[-40:])}" if done.returncode else ""
 
 
-def ask(client: Client, server: canned.CannedServer, folder: Path) -> Cells:
+def ask(client: Client) -> Cells:
     """Return what a client takes from each ending, and the versions that took part.
 
-    :param folder: where each client has a folder of its own, beside what is installed.
+    It has a folder of its own, beside what is installed.
+
     :raises NotStartedError: when it is not installed, or does not run.
     """
-    own = folder / str(CLIENTS.index(client))
+    own = Path(gettempdir(), f"client-{CLIENTS.index(client)}")
     own.mkdir()
     try:
         with ONE_INSTALLS:
-            if client.install and (reason := install(client.install, folder)):
+            if client.install and (reason := install(client.install, own.parent)):
                 raise NotStartedError(reason)
         if client.language == "Chromium":
             versions = run_browser(client, own)
         else:
             run = run_program if client.program else run_calls
-            versions = run(client, server.address, own)
+            with canned.serving_answers(answering) as server:
+                versions = run(client, server.address, own)
         return taken_from(own) | {"versions": versions}
     except (NotStartedError, subprocess.TimeoutExpired) as error:
         comes_with = client.debian or client.install or "pip"
         raise NotStartedError(f"{error} (it comes with {comes_with})") from error
 
 
-def main() -> None:
-    """Measure the clients that the command line names, or all."""
-    os.environ["no_proxy"] = "127.0.0.1"  # what is asked here stays on this machine
-    temporary = TemporaryDirectory(prefix="clients-", ignore_cleanup_errors=True)
-    with temporary as name, canned.serving_answers(answering) as server:
-        Measurement(
-            "clients",
-            CLIENTS,
-            names=lambda each: {"language": each.language, "client": each.name, "call": each.call},
-            ask=partial(ask, server=server, folder=Path(name)),
-            on=lambda _: {"date": date.today().isoformat()},
-            at_once=4,  # each mostly waits
-        ).run()
-
-
-if __name__ == "__main__":
-    main()
+MEASUREMENT = Measurement(
+    "clients",
+    CLIENTS,
+    names=lambda each: {"language": each.language, "client": each.name, "call": each.call},
+    ask=ask,
+    on=lambda _: {"date": date.today().isoformat()},
+    at_once=4,  # each mostly waits
+)

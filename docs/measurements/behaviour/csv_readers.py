@@ -1,14 +1,12 @@
 """Measure what programs read in a CSV file: types, gaps, the byte order mark and the end marker.
 
-``nox -s measure -- csv_readers`` lets each reader of ``csv_readers.toml`` read the same files and
-writes ``results/recorded/csv_readers.csv``.
+Each reader of ``csv_readers.toml`` reads the same files.
 """
 
 import json
 from datetime import date
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from docs._system.declared import declared
@@ -94,12 +92,12 @@ def marker(wanted: list[Any], folder: Path, name: str) -> str:
     return found + (", a warning" if (folder / f"{name}.csv.warning").exists() else "")
 
 
-def ask(reader: dict[str, str], folder: Path) -> Cells:
-    """Return what a reader reads.
+def ask(reader: dict[str, str]) -> Cells:
+    """Return what a reader reads. It has two folders of its own, beside what is installed.
 
-    :param folder: where each reader has two folders of its own, beside what is installed.
     :raises NotStartedError: when it is not installed.
     """
+    folder = Path(gettempdir())
     if "install" in reader and (reason := install(reader["install"], folder)):
         raise NotStartedError(reason)
     first, past = (folder / f"{READERS.index(reader)}-{call}" for call in ("read", "past"))
@@ -119,12 +117,10 @@ def ask(reader: dict[str, str], folder: Path) -> Cells:
     }
 
 
-if __name__ == "__main__":
-    with TemporaryDirectory(prefix="readers-", ignore_cleanup_errors=True) as temporary:
-        Measurement(
-            "csv_readers",
-            READERS,
-            names=lambda each: {key: each[key] for key in ("reader", "read", "past")},
-            ask=partial(ask, folder=Path(temporary)),
-            on=lambda _: {"date": date.today().isoformat()},
-        ).run()
+MEASUREMENT = Measurement(
+    "csv_readers",
+    READERS,
+    names=lambda each: {key: each[key] for key in ("reader", "read", "past")},
+    ask=ask,
+    on=lambda _: {"date": date.today().isoformat()},
+)

@@ -1,8 +1,7 @@
 """Measure which answers make a browser's ``EventSource`` ask again, and which close it for good.
 
-``nox -s measure -- eventsource`` gives each answer of ``eventsource.toml`` to a real browser and
-writes ``results/recorded/eventsource.csv``. No app takes part: what arrives is what an app, a
-server or a proxy can answer.
+Each answer of ``eventsource.toml`` is given to a real browser. No app takes part: what arrives is
+what an app, a server or a proxy can answer.
 """
 
 import socket
@@ -159,6 +158,3 @@ MEASUREMENT = Measurement(
     on=lambda _: {"date": date.today().isoformat()},
     at_once=5,  # each mostly waits
 )
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

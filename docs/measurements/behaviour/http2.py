@@ -1,8 +1,4 @@
-"""Measure what a client sees that speaks HTTP/2 to a proxy, without TLS.
-
-``nox -s measure -- http2`` asks the proxies that ``proxies.toml`` marks with ``http2`` and writes
-``results/recorded/http2.csv``; with names of proxies it asks only those, and keeps the other rows.
-"""
+"""Measure what a client sees that speaks HTTP/2 to a proxy, without TLS."""
 
 import shutil
 import socket
@@ -150,7 +146,3 @@ MEASUREMENT = Measurement(
     ask=ask,
     on=lambda proxy: measured_on(*proxy.server.packages),
 )
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

@@ -1,10 +1,8 @@
 """Measure how long a stream runs on when the network of its client is lost without a word.
 
-``nox -s measure -- lost_network`` writes ``results/recorded/lost_network.csv``;
-with the bounds of some losses it measures only those, and keeps the other rows. Each loss has
-two network namespaces of its own, a server in one and a client in the other; then the client's
-address is removed, so all that the server sends is lost, and nothing answers it. Only root may do
-that. All run side by side, and take as long as the kernel tries by itself, 16 minutes.
+Each loss has two network namespaces of its own, a server in one and a client in the other; then the
+client's address is removed, so all that the server sends is lost, and nothing answers it. Only root
+may do that. All run side by side, and take as long as the kernel tries by itself, 16 minutes.
 """
 
 import platform
@@ -181,7 +179,3 @@ def names(loss: Loss) -> Cells:
 
 
 MEASUREMENT = Measurement("lost_network", LOSSES, names=names, ask=ask, at_once=len(LOSSES))
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

@@ -1,9 +1,7 @@
 """Measure what middleware, extensions and hooks around the app do with its streams.
 
-``nox -s measure -- middleware`` puts each of ``middleware.toml`` around the measured app, serves it
-with gunicorn's threads, and writes ``results/recorded/middleware.csv``;
-with names it measures only those, and keeps the other rows. It is also the module that is
-served: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` has around it.
+Each of ``middleware.toml`` is put around the measured app, which gunicorn's threads serve from this
+module: the environment variable ``STREAM_MIDDLEWARE`` names what its ``app`` has around it.
 """
 
 import os
@@ -146,7 +144,3 @@ def on(around: Around) -> Cells:
 MEASUREMENT = Measurement(
     "middleware", list(AROUND.values()), names=names, ask=ask, on=on, at_once=6
 )
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

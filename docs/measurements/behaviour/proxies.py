@@ -1,8 +1,4 @@
-"""Measure what each proxy of ``proxies.toml`` does with a stream, mostly of gunicorn's threads.
-
-``nox -s measure -- proxies`` asks them all and writes ``results/recorded/proxies.csv``;
-with names of proxies it asks only those, and keeps the other rows.
-"""
+"""Measure what each proxy of ``proxies.toml`` does with a stream, mostly of gunicorn's threads."""
 
 import shlex
 from collections.abc import Iterator
@@ -169,7 +165,3 @@ MEASUREMENT = Measurement(
     wait=wait,
     on=lambda proxy: {"behind it": proxy.behind, **measured_on(*proxy.server.packages)},
 )
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

@@ -1,8 +1,4 @@
-"""Measure what each server of ``servers.toml`` does with a stream.
-
-``nox -s measure -- servers`` asks them all and writes ``results/recorded/servers.csv``;
-with names of servers it asks only those, and keeps the other rows.
-"""
+"""Measure what each server of ``servers.toml`` does with a stream."""
 
 import os
 import re
@@ -152,7 +148,3 @@ def names(server: Server) -> Cells:
 
 
 MEASUREMENT = Measurement("servers", list(SERVERS.values()), names=names, ask=ask, wait=wait)
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

@@ -1,8 +1,4 @@
-"""Measure which cells of a CSV file a spreadsheet computes, as they are and neutralised.
-
-``nox -s measure -- spreadsheet`` opens them in LibreOffice and writes
-``results/recorded/spreadsheet.csv``.
-"""
+"""Measure which cells of a CSV file LibreOffice computes, as they are and neutralised."""
 
 import re
 import subprocess
@@ -96,6 +92,3 @@ MEASUREMENT = Measurement(
     ask=ask,
     on=lambda _: {"python": python_version(), "date": date.today().isoformat()},
 )
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

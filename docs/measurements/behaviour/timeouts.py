@@ -1,7 +1,5 @@
 """Measure what ends a stream from outside: shutdown, reload, timeouts of servers and proxies.
 
-``nox -s measure -- timeouts`` writes ``results/recorded/timeouts.csv``;
-with names of servers and proxies it measures only those, and keeps the other rows.
 The limits are in ``servers.toml`` and ``proxies.toml``, each of them a second.
 """
 
@@ -160,7 +158,3 @@ def names(interruption: Interruption) -> Cells:
 
 
 MEASUREMENT = Measurement("timeouts", list(interruptions()), names=names, ask=ask)
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

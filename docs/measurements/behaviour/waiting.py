@@ -1,8 +1,6 @@
 """Measure how long the next client waits, with the settings that the page on servers gives to copy.
 
-``nox -s measure -- waiting`` reads them off the page, starts each with the measured app and writes
-``results/recorded/waiting.csv``; with names of settings it measures only those, and keeps the other
-rows. A few settings that look as good, and are not, have a row as well.
+A few settings that look as good, and are not, have a row as well.
 """
 
 import re
@@ -242,7 +240,3 @@ def changed() -> list[str]:
 
 
 MEASUREMENT = Measurement("waiting", [*copied(), *ALTERNATIVES], names=names, ask=ask, wait=wait)
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

@@ -1,7 +1,6 @@
 """Measure the cases of a recorded table, all or those that are named, and put in their rows."""
 
 import platform
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
-from docs._system.leftovers import leaving_nothing
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import RECORD, RECORDED, Cells, record, recorded
 
@@ -58,13 +56,12 @@ class Measurement(Generic[Case]):
     on: Callable[[Case], Cells] = lambda _: measured_on()
     at_once: int = 1
 
-    @leaving_nothing()
-    def run(self) -> None:
-        """Measure all cases, or those that the command line names, and put in each row as it comes.
+    def run(self, names: Sequence[str]) -> None:
+        """Measure all cases, or those that are named, and put in each row as it comes.
 
-        The names are those in the first column of the key.
+        :param names: as in the first column of the key.
         """
-        names, first = sys.argv[1:], RECORD[self.table].key[0]
+        first = RECORD[self.table].key[0]
         cases = [case for case in self.cases if not names or self.names(case)[first] in names]
         with ThreadPoolExecutor(WAITING) as pool:
             waited = list(pool.map(self.waited, cases))

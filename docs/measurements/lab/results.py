@@ -24,12 +24,12 @@ class RecordedTable(NamedTuple):
     """A recorded table.
 
     :param name: of its file, without its ending.
-    :param program: the module that measures it and writes it, as ``python -m`` takes it.
+    :param measured_by: the name of a Measurement, or of a function that yields all rows.
     :param key: the columns that tell its rows apart; none where all has times, which vary.
     """
 
     name: str
-    program: str
+    measured_by: str
     key: Sequence[str] = ()
 
 

@@ -1,8 +1,6 @@
 """Record what an abandoned stream leaves on the thread that served it (pallets/flask#6123).
 
-``nox -s measure -- lifecycle_leak`` makes a virtual environment for each version of Flask, asks
-each server in it, and writes ``results/recorded/lifecycle_leak.csv``; with versions of Flask it
-asks only in those, and keeps the other rows. It needs the network.
+A virtual environment is made for each version of Flask, which needs the network.
 """
 
 import json
@@ -121,7 +119,3 @@ MEASUREMENT = Measurement(
     ask=ask,
     on=lambda leak: measured_on() | {"flask": leak.flask},
 )
-
-
-if __name__ == "__main__":
-    MEASUREMENT.run()

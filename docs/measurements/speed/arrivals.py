@@ -1,7 +1,4 @@
-"""Measure when each byte of the same page arrives, streamed and buffered.
-
-``nox -s measure -- arrivals`` measures it again and writes ``results/recorded/arrivals.csv``.
-"""
+"""Measure when each byte of the same page arrives, streamed and buffered."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +9,7 @@ from flask import Flask
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.recorder import fetch
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 
 PIECES = 10
 PIECE = f"<p>{'.' * 992}</p>\n"  # 1000 bytes
@@ -65,7 +62,3 @@ def arrival_rows() -> Iterator[Cells]:
                     "worker": "gthread",
                     **measured_on("gunicorn"),
                 }
-
-
-if __name__ == "__main__":
-    record("arrivals", arrival_rows())

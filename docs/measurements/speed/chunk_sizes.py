@@ -1,8 +1,4 @@
-"""Measure how fast chunks of each size are sent, which the app served here has ready.
-
-``nox -s measure -- chunk_sizes`` measures it again and writes
-``results/recorded/chunk_sizes.csv``.
-"""
+"""Measure how fast chunks of each size are sent, which the app served here has ready."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -11,7 +7,7 @@ from flask import Flask, Response
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.in_turn import RUNS, in_turn
 from examples.kit.chunks import SIZE
 
@@ -44,7 +40,3 @@ def size_rows() -> Iterator[Cells]:
             "runs": RUNS,
             **measured_on("gunicorn"),
         }
-
-
-if __name__ == "__main__":
-    record("chunk_sizes", size_rows())

@@ -1,6 +1,5 @@
 """Measure the ways to send a long page from a template.
 
-``nox -s measure -- long_pages`` measures it again and writes ``results/recorded/long_pages.csv``.
 It is also the module that is served: the example, which is the first way, and the other ways.
 """
 
@@ -16,7 +15,7 @@ from jinja2 import Template
 from docs.measurements.lab.databases import sqlite_database
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.in_turn import in_turn
 from examples import large_page
 from examples.kit.chunks import join_chunks
@@ -114,7 +113,3 @@ def page_rows() -> Iterator[Cells]:
             "server": "gunicorn gthread",
             **measured_on("gunicorn", "jinja2"),
         }
-
-
-if __name__ == "__main__":
-    record("long_pages", page_rows())

@@ -1,7 +1,6 @@
 """Measure how much memory each source takes, and how soon its first byte comes, by rows.
 
-``nox -s measure -- memory`` measures it again and writes ``results/recorded/memory.csv``. It
-makes databases of ten million flights, which take three gigabytes for as long as it runs.
+It makes databases of ten million flights, which take three gigabytes for as long as it runs.
 """
 
 import os
@@ -19,7 +18,7 @@ from docs.measurements.lab.databases import Databases, databases
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Gunicorn, gunicorn
 from docs.measurements.lab.recorder import drain, first_byte
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.sources import EXPORT, SOURCES, Source
 from examples.sources.cluster import write_partitions
 
@@ -98,7 +97,3 @@ def all_rows() -> Iterator[Cells]:
             yield from memory_rows(source, settings)
         settings = stack.enter_context(cluster(made))
         yield from memory_rows(Source("cluster", "Parquet"), settings)
-
-
-if __name__ == "__main__":
-    record("memory", all_rows())

@@ -1,7 +1,4 @@
-"""Measure how fast each source of the shipped export is, by columns, plain and neutralised.
-
-``nox -s measure -- sources`` measures it again and writes ``results/recorded/sources.csv``.
-"""
+"""Measure how fast each source of the shipped export is, by columns, plain and neutralised."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +8,7 @@ from typing import NamedTuple
 from docs.measurements.lab.databases import FIVE, Databases, databases
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.in_turn import RUNS, in_turn
 
 FLIGHTS_EXPORTED = 300_000
@@ -70,7 +67,3 @@ def source_rows() -> Iterator[Cells]:
             "takes longer by": f"{safe / plain - 1:.0%}",
             **measured_on("gunicorn", "psycopg", "pyarrow", "adbc-driver-manager"),
         }
-
-
-if __name__ == "__main__":
-    record("sources", source_rows())

@@ -1,8 +1,4 @@
-"""Measure what many streams cost that run at once.
-
-``nox -s measure -- streams`` measures it again and writes ``results/recorded/streams.csv``. It is
-also the module that is served.
-"""
+"""Measure what many streams cost that run at once. It is also the module that is served."""
 
 import resource
 import selectors
@@ -17,7 +13,7 @@ from flask import Flask, Response, request
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Gunicorn, gunicorn
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 
 #: How many streams run at once.
 STREAM_COUNTS = (1, 10, 100, 1000)
@@ -92,7 +88,3 @@ def stream_rows() -> Iterator[Cells]:
         with gunicorn("docs.measurements.speed.streams:app", options) as served:
             cells: Cells = {"worker": worker, "streams": number, **cost_of(number, served)}
         yield cells | measured_on("gunicorn", "gevent")
-
-
-if __name__ == "__main__":
-    record("streams", stream_rows())

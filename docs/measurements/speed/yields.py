@@ -1,7 +1,4 @@
-"""Measure what a yield costs and where the time goes, by doing ever more of what a server does.
-
-``nox -s measure -- yields`` measures it again and writes ``results/recorded/yields.csv``.
-"""
+"""Measure what a yield costs and where the time goes, by doing ever more of what a server does."""
 
 import multiprocessing
 import socket
@@ -20,7 +17,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from docs.measurements.lab.databases import FIVE, sqlite_database
 from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.in_turn import RUNS
 from examples.kit.chunks import join_chunks
 from examples.kit.csv_text import csv_text
@@ -142,7 +139,3 @@ def cost(way: str, layer: str, taken: float) -> Cells:
     microseconds = round(1e6 * taken / LINES, 3)
     cells: Cells = {"way": way, "layer": layer, "microseconds per row": microseconds, "rows": LINES}
     return cells | measured_on("gunicorn")
-
-
-if __name__ == "__main__":
-    record("yields", layer_rows())

@@ -1,22 +1,22 @@
 """What exports the flights, how it is started, and how it is asked."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from docs._system.declared import declared
+from docs._system.packaged import search_path
 from docs._system.ports import free_port
 from docs.measurements.lab.databases import Databases, databases, postgresql_programs
-from docs.measurements.lab.environments import made_of, printed_version
+from docs.measurements.lab.environments import find_program, made_of, printed_version
 from docs.measurements.lab.processes import Events, NotStartedError, event_log, running
 from docs.measurements.lab.recorder import Drained, drain, fetch
 from docs.measurements.speed.frameworks.export import QUERIES, WIDTHS
@@ -73,7 +73,7 @@ class Contender(NamedTuple):
 
 def read_contenders() -> Iterator[Contender]:
     """Yield what ``contenders.toml`` has, in its order."""
-    written = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    written = declared(__file__)
     for app in written["apps"]:
         server = written["servers"][app["server"]]
         faster = [name for name in server.get("where_installed", []) if find_spec(name)]
@@ -94,11 +94,7 @@ def find(program: str) -> str:
 
     :raises NotStartedError: when it is not installed.
     """
-    folders = [str(postgresql_programs()), os.environ.get("PATH", "")]
-    found = shutil.which(program, path=os.pathsep.join(folders))
-    if not found:
-        raise NotStartedError(f"not installed: {program}")
-    return found
+    return find_program(program, f"{postgresql_programs()}{os.pathsep}{search_path()}")
 
 
 class Contest:

@@ -1,8 +1,4 @@
-"""Measure how fast each contender sends a million flights.
-
-``nox -s measure -- peers`` times them all in turn and writes ``results/recorded/peers.csv``;
-with a smaller number of flights it prints the rows and writes nothing.
-"""
+"""Measure how fast each contender sends a million flights."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +7,7 @@ from statistics import median
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.recorder import Drained
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 from docs.measurements.speed.frameworks.check import check
 from docs.measurements.speed.frameworks.contenders import (
     CONTENDERS,
@@ -85,11 +81,13 @@ def cells_of_times(contender: Contender, rows: int, times: Times) -> Cells:
     }
 
 
-def contender_rows(rows: int) -> Iterator[Cells]:
-    """Time everything, and yield the row of each contender at each width.
+def peer_rows(rows: int = FLIGHTS_SENT) -> Iterator[Cells]:
+    """Check all contenders, time them, and yield the row of each at each width.
 
     :param rows: how many flights there are.
     """
+    for name, reason in check().items():
+        print(f"not checked: {name}: {reason}", file=sys.stderr)
     on = {name: cell for name, cell in measured_on().items() if name in ("python", "date")}
     with contest(rows) as serving:
         for width in WIDTHS:
@@ -108,19 +106,3 @@ def contender_rows(rows: int) -> Iterator[Cells]:
                 row |= cells_of_times(contender, rows, times) if runs else {}
                 row |= {"versions": serving.versions(contender) if runs else ""} | on
                 yield row | {"not measured": failures.get(contender, "")}
-
-
-def main(arguments: list[str]) -> None:
-    """Check all contenders, measure them, and write their rows."""
-    rows = int(arguments[0]) if arguments else FLIGHTS_SENT
-    for name, reason in check().items():
-        print(f"not checked: {name}: {reason}", file=sys.stderr)
-    measured = contender_rows(rows)
-    if rows == FLIGHTS_SENT:
-        record("peers", measured)
-    else:
-        print(*measured, sep="\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Measure what a worker does under load: ``nox -s load`` writes ``results/recorded/load.csv``."""
+"""Measure what a worker does under load, as ``nox -s load`` does."""
 
 import os
 import resource
@@ -6,18 +6,17 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import psutil
 
-from docs._system.leftovers import leaving_nothing
 from docs.measurements.lab.databases import sqlite_database
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import Gunicorn, gunicorn
 from docs.measurements.lab.recorder import Arrival, drain, first_byte, receive
-from docs.measurements.lab.results import Cells, record
+from docs.measurements.lab.results import Cells
 
 FLIGHTS = 12_000_000  # a little more than a gigabyte of CSV
 AT_ONCE = 50  # clients that disconnect in mid-stream at the same time
@@ -167,22 +166,16 @@ def measured(
         return {"result": "gunicorn ended the worker"}
 
 
-@leaving_nothing()
-def main() -> None:
-    """Put each load on each worker, and write the rows."""
+def load_rows() -> Iterator[Cells]:
+    """Put each load on each worker, and yield the rows."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * MOST), hard))
-    rows: list[Cells] = []
+    on = measured_on("gunicorn", "gevent")
     with sqlite_database(FLIGHTS):
         for name, app, path, load, clients in LOADS:
             for worker, options in WORKERS.items():
                 with gunicorn(app, options) as served:
                     cells = measured(load, served, path, clients)
-                rows.append({"load": name, "worker": worker, "clients": clients, **cells})
-                print(rows[-1], flush=True)
-    on = measured_on("gunicorn", "gevent")
-    record("load", [row | on for row in rows])
-
-
-if __name__ == "__main__":
-    main()
+                cells = {"load": name, "worker": worker, "clients": clients, **cells}
+                print(cells, flush=True)
+                yield cells | on
