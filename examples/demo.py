@@ -5,7 +5,7 @@ from types import ModuleType
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import events, greeting, large_csv, large_page, relay
+from examples import events, greeting, large_csv, large_page, relay, tokens
 
 #: Each example, and a path that shows it at work.
 EXAMPLES = {
@@ -14,6 +14,7 @@ EXAMPLES = {
     greeting: "stream?name=Ada",
     events: "",
     relay: "relay/large.csv?for=spreadsheet",
+    tokens: "",
 }
 
 app = Flask(__name__)

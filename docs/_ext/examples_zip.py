@@ -6,6 +6,7 @@
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from docutils import nodes
@@ -34,10 +35,19 @@ that have these names.
 
 #: The files of requirements, and the dependency group of pyproject.toml that is in each.
 REQUIREMENTS = {
-    "requirements.txt": "examples",
+    "requirements.txt": "demo",
     "requirements-arrow.txt": "arrow",
     "requirements-cluster.txt": "cluster",
 }
+
+
+def requirements(groups: dict[str, list[Any]], group: str) -> list[str]:
+    """Return the requirements of a dependency group and of the groups that it includes, once."""
+    found: dict[str, None] = {}
+    for each in groups[group]:
+        included = requirements(groups, each["include-group"]) if isinstance(each, dict) else [each]
+        found |= dict.fromkeys(included)
+    return list(found)
 
 
 def files() -> dict[str, bytes]:
@@ -50,7 +60,7 @@ def files() -> dict[str, bytes]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     for name, group in REQUIREMENTS.items():
-        found[name] = "\n".join([*groups[group], ""]).encode()
+        found[name] = "\n".join([*requirements(groups, group), ""]).encode()
     found |= {
         "README.txt": README.encode(),
         "LICENSE.txt": (ROOT / "docs/LICENSE.txt").read_bytes(),
