@@ -20,9 +20,9 @@ from werkzeug.serving import make_server, run_simple
 
 from examples import upstream
 from examples.kit.background import in_background
-from examples.kit.cancellation import Cancellation
 from examples.kit.chat import ChatEvents, UIMessageStream, read_messages
 from examples.kit.query import flag
+from examples.kit.relay import Connection
 from examples.kit.sse import HEARTBEAT
 
 app = Flask(__name__)
@@ -105,7 +105,8 @@ class Answer:
 
     def __init__(self, messages: list[dict[str, str]]) -> None:
         self.messages = messages
-        self.cancellation = Cancellation()
+        #: The connection to the upstream, which a Stop ends.
+        self.connection = Connection()
         #: Whether the upstream has accepted the request.
         self.accepted = False
         #: The numbers of tokens, which the upstream sends last.
@@ -148,7 +149,7 @@ class Answer:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        extensions = {"trace": self.cancellation.trace}
+        extensions = {"trace": self.connection.trace}
         return {"method": "POST", "json": question, "headers": headers, "extensions": extensions}
 
     def read(self, chunk: dict[str, Any]) -> str:
@@ -198,8 +199,7 @@ def chat() -> Response:
     except RecursionError:
         raise BadRequest("the JSON is nested too deeply") from None
     answer = Answer(read_messages(body))
-    cancel = answer.cancellation.cancel
-    texts = in_background(answer.texts(), beat=str, seconds=BEAT, cancel=cancel)
+    texts = in_background(answer.texts(), beat=str, seconds=BEAT, cancel=answer.connection.end)
     try:
         for _ in range(BEATS):
             next(texts)  # an empty text: accepted, or a heartbeat
