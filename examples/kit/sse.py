@@ -18,10 +18,10 @@ def event(data: str, **fields: str | int) -> bytes:
 
     __ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-    :param data: its text. Each line becomes a ``data`` field, and the browser joins them again.
+    :param data: its text. Each line becomes a ``data`` field, and the browser joins them.
     :param fields: its ``event``, ``id`` and ``retry`` (in milliseconds).
-    :raises ValueError: for a field of another name, for CR, LF or NUL in a field, and for half of
-        a surrogate pair, which UTF-8 cannot encode.
+    :raises ValueError: for a field of another name, for CR, LF or NUL in a field, and for
+        half of a surrogate pair, which UTF-8 cannot encode.
 
     >>> event("UA 1545\nboards", event="EWR", id=7)
     b'event: EWR\nid: 7\ndata: UA 1545\ndata: boards\n\n'
