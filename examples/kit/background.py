@@ -5,7 +5,7 @@ from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread, current_thread
 from typing import Any, TypeVar
 
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug import exceptions
 
 from .closing import close
 
@@ -98,7 +98,7 @@ def from_callback(
         room.acquire()  # waits for the client
         if gone.is_set():
             room.release()  # for the next call
-            raise ClientDisconnected
+            raise exceptions.ClientDisconnected
         ready.put(item)
 
     def produce() -> None:
