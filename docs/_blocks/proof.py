@@ -17,6 +17,12 @@ DOCS = ROOT / "docs"
 #: The directive with which a page shows blocks of another file: of the README, of a module.
 SHOWS = {".md": ".. include::", ".py": ".. auto"}
 
+#: The extensions that show blocks, or that may find a page wrong. The others take half of the time.
+EXTENSIONS = [
+    "sphinx.ext.autodoc",
+    *(f"docs._ext.{each}" for each in ("examples_zip", "form", "pictures", "values")),
+]
+
 #: A place in the project: a file, and a line counted from 1.
 Place = tuple[str, int]
 
@@ -41,8 +47,11 @@ class Reading:
     def __init__(self, files: set[Path]) -> None:
         self.folder = Path(mkdtemp(prefix="doctrees-"))
         pages = showing(files)
-        only = ["-D", f"include_patterns={','.join(pages)}", "-D", f"root_doc={pages[0][:-4]}"]
-        only += ["-D", "draw_figures=0"]
+        only = [
+            *("-D", f"include_patterns={','.join(pages)}", "-D", f"root_doc={pages[0][:-4]}"),
+            *("-D", f"extensions={','.join(EXTENSIONS)}"),
+            *("-D", "draw_figures=0", "-D", "smartquotes=0"),
+        ]
         places = ["-d", f"{self.folder}/doctrees", str(DOCS), f"{self.folder}/out"]
         with (self.folder / "errors").open("w") as errors:
             command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", *only, *places]
