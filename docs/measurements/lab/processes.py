@@ -148,7 +148,7 @@ def gunicorn(
 ) -> Iterator[Gunicorn]:
     """Serve an app with one worker of gunicorn until the block ends.
 
-    :param app: such as ``module:app``, with nothing at ``/``.
+    :param app: such as ``module:app``, with nothing at ``/404``.
     :param options: the worker's class and the like.
     :param settings: what its environment has beside this one's.
     """
@@ -157,7 +157,7 @@ def gunicorn(
     command = [sys.executable, "-m", "gunicorn", *options.split()]
     with (
         event_log() as events,
-        running(command, port, events, settings=settings, ready=("/", 404)) as process,
+        running(command, port, events, settings=settings, ready=("/404", 404)) as process,
     ):
         (worker,) = psutil.Process(process.pid).children()
         yield Gunicorn(port, worker)
