@@ -5,15 +5,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Empty, Queue
 from socket import SO_LINGER, SOL_SOCKET
-from subprocess import DEVNULL
 from typing import Any, Literal, NamedTuple
 
-from docs._system.leftovers import running_program
+from docs._system.chromium import Chromium, ChromiumError
 from docs.measurements.lab.environments import find_program
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.recorder import RESET
@@ -21,9 +19,6 @@ from docs.measurements.lab.recorder import RESET
 UNREAD = 0.2  # seconds in which a client reads what has come, before a connection is reset
 
 BROWSER = "chromium"
-BROWSER_OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --disable-background-networking"
-)
 
 #: What becomes of the connection after an answer: it is kept for the next request, closed, closed
 #: late, reset, or held until the client closes it.
@@ -73,7 +68,6 @@ class CannedServer(ThreadingHTTPServer):
     def __init__(self, answering: Answering) -> None:
         super().__init__(("127.0.0.1", 0), CannedHandler)
         self.answering = answering
-        self.posted: Queue[bytes] = Queue()
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -103,12 +97,6 @@ class CannedHandler(BaseHTTPRequestHandler):
             self.connection.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
             self.connection.close()
 
-    def do_POST(self) -> None:
-        """Take what a page found out."""
-        self.server.posted.put(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(204)
-        self.end_headers()
-
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -123,19 +111,22 @@ def serving_answers(answering: Answering) -> Iterator[CannedServer]:
 
 
 def browse(answering: Answering, path: str, profile: Path, limit: float) -> Any:
-    """Show a page to a browser, and return what the page posts.
+    """Show a page to a browser, and return what the page's promise ``reported`` becomes.
 
     :param answering: what answers the browser.
     :param path: of the page.
     :param profile: the folder of the browser.
     :param limit: the seconds that the page may take.
-    :raises NotStartedError: when the browser is not installed, or the page does not post in time.
+    :raises NotStartedError: when the browser is not installed, or the page does not report in time.
     """
-    command = [find_program(BROWSER), *BROWSER_OPTIONS.split(), f"--user-data-dir={profile}"]
-    with serving_answers(answering) as server:
-        command.append(f"{server.address}{path}")
-        with running_program(command, DEVNULL, settings={}, folder=profile):
-            try:
-                return json.loads(server.posted.get(timeout=limit))
-            except Empty:
-                raise NotStartedError(f"no report after {limit} s") from None
+    report = "console.log(JSON.stringify(await reported));"
+    with (
+        serving_answers(answering) as server,
+        closing(Chromium(find_program(BROWSER), profile)) as chromium,
+    ):
+        try:
+            here = server.address
+            ran = chromium.run(f"{here}{path}", f"{here}/report.js", report, limit)
+        except ChromiumError as error:
+            raise NotStartedError(str(error)) from error
+    return json.loads(ran.shown[-1])

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from datetime import date
 from itertools import product
 from pathlib import Path
 from platform import python_version
@@ -90,5 +89,5 @@ MEASUREMENT = Measurement(
     list(SEPARATORS),
     names=lambda separator: {"separator": separator},
     ask=ask,
-    on=lambda _: {"python": python_version(), "date": date.today().isoformat()},
+    on=lambda _: {"python": python_version()},
 )

@@ -87,7 +87,7 @@ class Measurement(Generic[Case]):
             cells |= self.ask(case)
         except NotStartedError as error:
             cells["not measured"] = str(error)
-        return cells | waited | self.on(case)
+        return cells | waited | self.on(case) | {"date": date.today().isoformat()}
 
     def key(self, cells: Cells) -> tuple[str, ...]:
         """Return the cells of a row that tell it apart."""
