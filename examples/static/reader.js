@@ -1,15 +1,12 @@
 // Read a streamed response in the browser: line by line, or event by event.
 
-const LINE_END = /\r\n|\n|\r(?!$)/; // a CR at the end waits: its LF may be in the next chunk
+// A CR at the end of a chunk waits, because its LF may be in the next chunk.
+const LINE_END = /\r\n|\n|\r(?!$)/;
 const FIELD = /^([^:]*):? ?(.*)$/s;
 
 /**
- * Yield each line of a response, without its line end (LF, CR LF or CR).
- * Leave the loop with `break` or `return` to disconnect.
- *
- * @param {Response} response What `fetch` returned.
- * @throws {Error} For a status that is not 2xx. Its `cause` is the response.
- * @throws {TypeError} For a body that was cut, if HTTP shows the cut.
+ * Yield each line of what `fetch` returned. Leave the loop to disconnect.
+ * A status that is not 2xx throws, with the response as `cause`. A cut throws as well.
  */
 export async function* readLines(response) {
   if (!response.ok) {
@@ -29,12 +26,7 @@ export async function* readLines(response) {
   }
 }
 
-/**
- * Yield each event of a `text/event-stream` as `{ event, data, id }`, as an EventSource reads it.
- *
- * @param {Response} response What `fetch` returned, also for a POST.
- * @throws {Error} As `readLines` does, and for another content type.
- */
+/** Yield each event as `{ event, data, id }`. Another content type throws. */
 export async function* readEvents(response) {
   const type = response.headers.get("Content-Type") ?? "no Content-Type";
   if (response.ok && !type.startsWith("text/event-stream")) {
