@@ -134,7 +134,7 @@ class Answer:
             raise UpstreamError(message, http=GatewayTimeout(message)) from None
         except httpx2.HTTPError:
             raise UpstreamError("the connection to the model failed") from None
-        except (AttributeError, RecursionError, TypeError, ValueError):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             raise UpstreamError("the model sent no chunk of an answer") from None
         raise UpstreamError("the answer of the model has no end")
 

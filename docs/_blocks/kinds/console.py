@@ -121,7 +121,8 @@ class Command:
         files = self.configurations(page)
         if self.default_port is None and not files:
             return None
-        found = ADDRESS.search(self.text) or PORT_OPTION.search(self.text)
+        command = re.sub(r"^(?:\w+=\S* )+", "", self.text)  # an address there is not its own
+        found = ADDRESS.search(command) or PORT_OPTION.search(command)
         if found:
             return [int(found[0])]
         for file in files:
