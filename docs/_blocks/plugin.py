@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from sybil.integration.pytest import SybilItem, example_module_path
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
 from docs._blocks.proof import Place, Reading, literal_blocks, not_read, unproved
-from docs._system.leftovers import leaving_nothing
+from docs._system.leftovers import leaving_nothing, name_semaphores
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 BLOCK_PLACE, REASON = "place", "reason"
@@ -128,7 +129,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A run that is terminated ends as after CTRL+C: each page closes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        name_semaphores(Path(gettempdir()))  # which the run set for all that it starts
+    else:
         leaving = ExitStack()
         leaving.enter_context(leaving_nothing())
         # After multiprocessing, which has a folder for Dask's workers in it and removes that first.

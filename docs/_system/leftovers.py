@@ -5,6 +5,7 @@ So a run that is killed leaves nothing either.
 """
 
 import fcntl
+import multiprocessing
 import os
 import select
 import signal
@@ -22,6 +23,9 @@ import psutil
 
 #: How the name of a run's folder starts. It is short, for the path of a socket has 107 characters.
 PREFIX = "guide-"
+
+#: Where Linux keeps semaphores.
+SHARED_MEMORY = Path("/dev/shm")
 
 #: Seconds after SIGTERM that a program has to end, before it gets SIGKILL.
 GRACE = 2
@@ -80,6 +84,14 @@ def running_program(
         end_program(process)
 
 
+def name_semaphores(folder: Path) -> None:
+    """Let the semaphores that multiprocessing makes have the name of a run's folder.
+
+    Its resource tracker does not know one that was made in the moment of a signal.
+    """
+    vars(multiprocessing.current_process())["_config"]["semprefix"] = f"/{folder.name}"
+
+
 def started_in(folder: Path) -> set[psutil.Process]:
     """Return what runs with a folder, or one inside it, for temporary files or to work in.
 
@@ -125,6 +137,8 @@ def clear(folder: Path) -> None:
         terminated |= processes
         psutil.wait_procs(processes, timeout=0.1)
     rmtree(folder, ignore_errors=True)  # another run may remove it at the same time
+    for semaphore in SHARED_MEMORY.glob(f"sem.{folder.name}-*"):
+        semaphore.unlink(missing_ok=True)
 
 
 def clear_abandoned(place: Path) -> None:
@@ -176,6 +190,7 @@ def leaving_nothing() -> Iterator[Path]:
     )
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    name_semaphores(folder)
     try:
         yield folder
     finally:
