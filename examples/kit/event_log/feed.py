@@ -203,11 +203,14 @@ class Feed:
     def enter(self) -> Follower:
         """Count a listener, and return the follower of this process."""
         with self.lock:
-            if self.follower is None or self.follower.process != os.getpid():
-                self.follower = Follower()
-                Thread(target=self.follow, args=[self.follower], daemon=True).start()
-            self.follower.listeners += 1
-            return self.follower
+            follower = self.follower
+            new = follower is None or follower.process != os.getpid()
+            if follower is None or new:
+                follower = self.follower = Follower()
+            follower.listeners += 1
+        if new:  # outside of the lock, in which no greenlet may wait
+            Thread(target=self.follow, args=[follower], daemon=True).start()
+        return follower
 
     def leave(self, follower: Follower) -> None:
         """Count one listener less."""

@@ -5,12 +5,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from threading import Lock
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..sse import event
-
-Opened = TypeVar("Opened")
 
 #: The largest event, in bytes of UTF-8. Send a link to anything larger.
 MOST_BYTES = 1_000_000
@@ -43,31 +40,47 @@ class Found(NamedTuple):
     entries: list[Entry]
 
 
-class OncePerProcess(Generic[Opened]):
+class Closes(Protocol):
+    """A connection."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+Connection = TypeVar("Connection", bound=Closes)
+
+
+class OncePerProcess(Generic[Connection]):
     """A connection that each process opens for itself, also when it was forked.
 
-    >>> connection = OncePerProcess(object)
+    >>> import io
+    >>> connection = OncePerProcess(io.StringIO)
     >>> connection() is connection()
     True
+    >>> connection.close()
 
     :param connect: opens it.
     """
 
-    def __init__(self, connect: Callable[[], Opened]) -> None:
-        self.connect, self.lock = connect, Lock()
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self.connect = connect
         # What another process opened stays here unused: to close it would disturb that process.
-        self.opened: dict[int, Opened] = {}
+        self.opened: dict[int, Connection] = {}
 
-    def __call__(self) -> Opened:
-        """Return what this process has opened, and open it if it has not."""
-        with self.lock:
-            if os.getpid() not in self.opened:
-                self.opened[os.getpid()] = self.connect()
-            return self.opened[os.getpid()]
+    def __call__(self) -> Connection:
+        """Return the connection of this process, and open it if there is none."""
+        if opened := self.opened.get(os.getpid()):
+            return opened
+        new = self.connect()
+        opened = self.opened.setdefault(os.getpid(), new)
+        if opened is not new:  # another thread was faster
+            new.close()
+        return opened
 
-    def forget(self) -> Opened | None:
-        """Return what this process has opened, to be closed, if it has."""
-        return self.opened.pop(os.getpid(), None)
+    def close(self) -> None:
+        """Close the connection of this process."""
+        if opened := self.opened.pop(os.getpid(), None):
+            opened.close()
 
 
 class EventLog(ABC):

@@ -79,7 +79,7 @@ class PostgresqlLog(EventLog):
         """Return the connection of this process, a new one if the last one is broken."""
         connection = self.opened()
         if connection.closed:
-            self.opened.forget()
+            self.opened.close()
             return self.opened()
         return connection
 
@@ -111,5 +111,4 @@ class PostgresqlLog(EventLog):
 
     def close(self) -> None:
         """Close the connection of this process."""
-        if connection := self.opened.forget():
-            connection.close()
+        self.opened.close()

@@ -110,5 +110,4 @@ class RedisLog(EventLog):
 
     def close(self) -> None:
         """Close the connections of this process."""
-        if client := self.client.forget():
-            client.close()
+        self.client.close()

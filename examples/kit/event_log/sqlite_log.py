@@ -103,5 +103,4 @@ class SqliteLog(EventLog):
 
     def close(self) -> None:
         """Close the connection of this process."""
-        if connection := self.connection.forget():
-            connection.close()
+        self.connection.close()
