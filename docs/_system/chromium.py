@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urljoin
 
 from docs._system.leftovers import end_program
 
@@ -146,21 +147,22 @@ class Chromium:
         """Run a module in a new tab, to its end.
 
         :param page: the URL that the tab shows.
-        :param module: the URL of the module, which no server needs to have.
+        :param module: the name of the module, which no server needs to have.
         :param source: its text.
         :param limit: seconds that it may take.
         :raises ChromiumError: when the page cannot be opened, or the module does not end in time.
         """
         end = time.monotonic() + limit
+        url = urljoin(page, f"/{module}")
         tab = self.call("Target.createTarget", None, end, url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", None, end, targetId=tab, flatten=True)
         session = attached["sessionId"]
         self.call("Page.enable", session, end)
         self.call("Page.addScriptToEvaluateOnNewDocument", session, end, source=WATCH)
-        self.call("Fetch.enable", session, end, patterns=[{"urlPattern": module}])
+        self.call("Fetch.enable", session, end, patterns=[{"urlPattern": url}])
         self.call("Page.navigate", session, end, url=page)
         self.module = source
-        script = {"expression": RUN % json.dumps(module), "awaitPromise": True}
+        script = {"expression": RUN % json.dumps(url), "awaitPromise": True}
         answer = self.call("Runtime.evaluate", session, end, returnByValue=True, **script)
         self.call("Target.closeTarget", None, end, targetId=tab)
         return Ran(**answer["result"]["value"])

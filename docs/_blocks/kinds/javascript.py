@@ -3,7 +3,6 @@
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import urljoin
 
 from sybil import Example
 
@@ -14,15 +13,11 @@ from docs._system.chromium import Chromium, ChromiumError
 
 BLOCK_LIMIT = 30  # seconds that a block may take
 
-#: The address in the first line of a block, of the page on which it runs.
-ON_PAGE = re.compile(r"// (http://\S+)\n")
-
-#: The comment at the end of a block, which is all that it shows.
-SHOWN = re.compile(r"(?:^//(?: .*)?\n)+\Z", re.MULTILINE)
-
 
 def run_javascript(example: Example) -> str | None:
     """Run a block as a module, and compare what it shows with the comment at its end.
+
+    An address in its first line is that of the page on which it runs.
 
     :raises LeftOut: when this machine has no Chromium.
     """
@@ -31,7 +26,7 @@ def run_javascript(example: Example) -> str | None:
     if needs := absent(Command(example.line, "chromium", ""), page):
         return f"{place}: {needs}"
     source = example.parsed.rstrip("\n") + "\n"
-    address = ON_PAGE.match(source)
+    address = re.match(r"// (http://\S+)\n", source)
     printed = address[1] if address else f"http://127.0.0.1:{PRINTED_PORT}/"
     page.servers.port(int(ADDRESS.findall(printed)[0]))
     url = page.servers.to_real(printed)
@@ -40,14 +35,13 @@ def run_javascript(example: Example) -> str | None:
         page.end.callback(page.chromium.close)
     # With the line numbers of the page, which the errors of the module name.
     module = "\n" * (example.line + example.parsed.line_offset) + page.servers.to_real(source)
-    name = urljoin(url, f"/{Path(example.path).name}")
     try:
-        ran = page.chromium.run(url, name, module, BLOCK_LIMIT)
+        ran = page.chromium.run(url, Path(example.path).name, module, BLOCK_LIMIT)
     except ChromiumError as error:
         return f"{place}: {printed}: {error}"
     if ran.errors:
         return page.servers.to_printed("\n".join([f"{place}: {printed}", *ran.errors]))
     shown = "".join(f"{line.rstrip()}\n" for item in ran.shown for line in item.split("\n"))
-    comment = SHOWN.search(source)
+    comment = re.search(r"(?m)(?:^//(?: .*)?\n)+\Z", source)
     expected = "".join(f"{line[3:]}\n" for line in comment[0].splitlines()) if comment else ""
     return compare(expected, page.servers.to_printed(shown))

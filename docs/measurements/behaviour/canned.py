@@ -125,8 +125,7 @@ def browse(answering: Answering, path: str, profile: Path, limit: float) -> Any:
         closing(Chromium(find_program(BROWSER), profile)) as chromium,
     ):
         try:
-            here = server.address
-            ran = chromium.run(f"{here}{path}", f"{here}/report.js", report, limit)
+            ran = chromium.run(f"{server.address}{path}", "report.js", report, limit)
         except ChromiumError as error:
             raise NotStartedError(str(error)) from error
     return json.loads(ran.shown[-1])

@@ -140,8 +140,8 @@ def ask(replies: Replies) -> Cells:
         "EventSource": BECAME[found["state"], bool(found["errors"])],
         "events": "; ".join(event for event in found["events"] if event != GOES_ON),
         "readyState at an error": " ".join(map(str, found["errors"])),
+        "versions": version_of(canned.BROWSER),
     }
-    cells["versions"] = version_of(canned.BROWSER)
     if len(replying.times) > 1:
         first, second, *_ = replying.times
         cells["asks again after, seconds"] = round(second - first, 1)
