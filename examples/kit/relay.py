@@ -161,7 +161,7 @@ class Upstream:
     :param url: the address of the server, with the path below which clients may request.
     :param connections: how many responses may be open at once in this process: as many as it has
         threads, or more.
-    :param connect: seconds that a connection may take.
+    :param connect: seconds in which the upstream must accept a connection.
     :param silence: seconds that the upstream may send or read no byte.
     :param to_upstream: headers for every request to the upstream, such as your key.
     :param to_client: headers for every relayed response.
@@ -183,7 +183,7 @@ class Upstream:
 
     @cached_property
     def transport(self) -> "httpx2.HTTPTransport":
-        """What opens the connections. The first request makes it, so each process has its own."""
+        """The transport of this process, which is created at its first request."""
         import httpx2
 
         limits = httpx2.Limits(max_connections=self.connections, max_keepalive_connections=0)
@@ -193,10 +193,10 @@ class Upstream:
         """Return the response of the upstream to the request of the view.
 
         :param path: the end of the requested path. It is requested below the URL.
-        :raises werkzeug.exceptions.HTTPException: 400 for a request that cannot be relayed, 413
-            for a body above ``MAX_CONTENT_LENGTH``, 502 for an upstream that refuses, breaks the
-            protocol or redirects to another place, 503 when too many responses are open, and 504
-            for an upstream that is silent.
+        :raises werkzeug.exceptions.HTTPException: 400 for a request that cannot be relayed. 413
+            for a body above ``MAX_CONTENT_LENGTH``. 502 for an upstream that refuses, breaks the
+            protocol or redirects to another place. 503 when too many responses are open. 504 for
+            an upstream that is silent.
         """
         import httpx2
 
