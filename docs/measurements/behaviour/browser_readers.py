@@ -18,9 +18,6 @@ from docs.measurements.lab.measurement import Measurement, cases_of
 from docs.measurements.lab.processes import NotStartedError
 from docs.measurements.lab.results import Cells
 
-PATIENCE = 30  # seconds in which the browser must report
-INSTALL = "npm install --no-audit --no-fund axios@latest htmx.org@latest"
-
 #: How a stream ends, by column: not at all, too early, or whole and with a status the next time.
 ENDINGS = {"before the end": "open", "a cut": "cut", "then 204": "204", "then 503": "503"}
 
@@ -50,7 +47,7 @@ def watch(way: dict[str, str], ending: str, folder: Path) -> str:
             script = (ROOT if "/static/" in path else folder).joinpath(path[1:]).read_text("utf-8")
         return canned.Answer(closing(f"200 OK\nContent-Type: text/javascript\n\n{script}"))
 
-    seen = canned.browse(answer, "/", folder / "profile", PATIENCE)
+    seen = canned.browse(answer, "/", folder / "profile", limit=30)
     if ending == "open":
         return "yes" if "shown" in seen else "no"
     if len(asked) == 1:
@@ -64,14 +61,14 @@ def ask(way: dict[str, str]) -> Cells:
     :raises NotStartedError: when something cannot be installed.
     """
     folder = Path(gettempdir())
-    if reason := install(INSTALL, folder):
+    if reason := install("npm install --no-audit --no-fund axios@latest htmx.org@latest", folder):
         raise NotStartedError(reason)
-    cells = {name: watch(way, ending, folder) for name, ending in ENDINGS.items()}
+    cells: Cells = {name: watch(way, ending, folder) for name, ending in ENDINGS.items()}
     versions = version_of(canned.BROWSER)
     if "package" in way:
         package = (folder / "node_modules" / way["package"] / "package.json").read_text("utf-8")
         versions = f"{way['package']} {json.loads(package)['version']}, {versions}"
-    return {**cells, "versions": versions}
+    return cells | {"versions": versions}
 
 
 MEASUREMENT = Measurement(
