@@ -236,8 +236,10 @@ class Feed:
     def read(self, follower: Follower) -> None:
         """Read the log and wait for more, in turns, as long as anyone listens."""
         with self.log.watch() as wait:
-            number, key = follower.end or (0, self.log.newest())
-            follower.move(number, key)
+            if follower.end is None:
+                follower.move(0, self.log.newest())
+            assert follower.end  # as long as nothing is new, no listener is woken
+            key = follower.end[1]
             while self.wanted(follower):
                 found = self.log.after(key)
                 if found.gap or found.entries:
