@@ -86,14 +86,17 @@ def complete() -> Response:
         answer["end"] = "refused"
         error = {"error": {"message": "refused, as the question asks"}}
         return Response(json.dumps(error), int(status[1]), {"Retry-After": "7"})
-    events = stream(words, connection, answer)
+    events = stream(question, words, connection, answer)
     return Response(events, mimetype="text/event-stream", headers=HEADERS)
 
 
-def stream(words: deque[str], connection: socket, answer: dict[str, Any]) -> Iterator[bytes]:
+def stream(
+    question: dict[str, Any], words: deque[str], connection: socket, answer: dict[str, Any]
+) -> Iterator[bytes]:
     """Yield the answer as events.
 
-    :param words: the words of the question.
+    :param question: the JSON of the request.
+    :param words: the words of its last message.
     :param connection: the socket of the client.
     :param answer: what is remembered of the answer.
     """
@@ -121,8 +124,9 @@ def stream(words: deque[str], connection: socket, answer: dict[str, Any]) -> Ite
                     yield part(content=f"{word} ")
                     sent += 1
         yield part("stop")
-        usage = {"prompt_tokens": sent, "completion_tokens": sent, "total_tokens": 2 * sent}
-        yield event(json.dumps({"choices": [], "usage": usage}))
+        if question.get("stream_options"):
+            usage = {"prompt_tokens": sent, "completion_tokens": sent, "total_tokens": 2 * sent}
+            yield event(json.dumps({"choices": [], "usage": usage}))
         yield event("[DONE]")
         answer["end"] = "whole"
 
