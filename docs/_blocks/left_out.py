@@ -53,6 +53,12 @@ def check_needs(example: Example) -> None:
             raise LeftOut(lost[name])
 
 
+def unmade(words: set[str], page: Page) -> set[str]:
+    """Return the words that name a file which the page has not made so far."""
+    named = {word for word in words if FILE_NAME.fullmatch(word)}
+    return {file for file in named if not (page.folder / file).exists()}
+
+
 def lose(example: Example, reason: LeftOut) -> None:
     """Let a page miss what a block that is left out would have left on it."""
     page, python = page_of(example.namespace), python_of(example)
@@ -66,9 +72,7 @@ def lose(example: Example, reason: LeftOut) -> None:
         changed = changed.union(*(python_of(block).changes_when_called for block in above))
     values = {name for name in changed if not isinstance(page.namespace.get(name), ModuleType)}
     page.lost |= dict.fromkeys(values | python.makes, why)
-    named = {file for file in python.strings if FILE_NAME.fullmatch(file)}
-    unmade = {file for file in named if not (page.folder / file).exists()}
-    page.lost_files |= dict.fromkeys(caption_of(example) | unmade, why)
+    page.lost_files |= dict.fromkeys(caption_of(example) | unmade(python.strings, page), why)
     if "app" in python.makes:
         page.servers.left_out[PRINTED_PORT] = why
 

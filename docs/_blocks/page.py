@@ -19,7 +19,7 @@ from unittest.mock import patch
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from docs._system.chromium import Chromium
-from docs._system.leftovers import end_program
+from docs._system.leftovers import end_program, terminate
 from docs._system.packaged import search_path
 from docs._system.ports import free_port
 
@@ -137,7 +137,9 @@ class Servers:
             end_program(process)
 
     def close(self) -> None:
-        """End all servers."""
+        """End all servers, which get SIGTERM at the same time."""
+        for process in self.processes.values():
+            terminate(process)
         for printed in [PRINTED_PORT, *self.processes]:
             self.stop(printed)
 

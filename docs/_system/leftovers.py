@@ -54,16 +54,23 @@ def start_program(
     )
 
 
+def terminate(process: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to a program that was started in a session of its own, and to all in its group.
+
+    It lets PostgreSQL and Python's resource tracker remove what they have in shared memory.
+    """
+    with suppress(ProcessLookupError):  # when the last of the group has ended
+        os.killpg(process.pid, signal.SIGTERM)
+
+
 def end_program(process: subprocess.Popen[str], grace: float = GRACE) -> None:
     """End a program that was started in a session of its own, and all in its process group.
-
-    SIGTERM lets PostgreSQL and Python's resource tracker remove what they have in shared memory.
 
     :param grace: seconds from SIGTERM to SIGKILL.
     """
     kill_from = time.monotonic() + grace
-    with suppress(ProcessLookupError):  # when the last of the group has ended
-        os.killpg(process.pid, signal.SIGTERM)
+    terminate(process)
+    with suppress(ProcessLookupError):
         while time.monotonic() < kill_from:
             process.poll()
             os.killpg(process.pid, 0)

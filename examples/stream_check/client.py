@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import Optional, Union
-from urllib.request import getproxies, proxy_bypass
 
 from .report import Report, amount
 from .request import (
@@ -65,9 +64,13 @@ def check(url: str, options: Options = PLAIN, show: Callable[[str], object] = st
 
 def advise_proxy(address: Address, options: Options) -> Iterator[str]:
     """Yield that the environment names a proxy, which was not asked."""
-    named = getproxies().get(address.scheme, "")
     local = re.fullmatch(r"localhost|127\..*|::1", address.host)
-    if named and not (options.proxy or options.unix_socket or local or proxy_bypass(address.host)):
+    if options.proxy or options.unix_socket or local:
+        return
+    from urllib.request import getproxies, proxy_bypass  # a quarter of the start of the program
+
+    named = getproxies().get(address.scheme, "")
+    if named and not proxy_bypass(address.host):
         yield f"The environment names a proxy, which was not asked: -x {without_password(named)}"
 
 

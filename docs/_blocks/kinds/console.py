@@ -2,18 +2,17 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryFile
-from urllib.parse import urlsplit
 
 from sybil import Example
 
+from docs._blocks.left_out import unmade
 from docs._blocks.matching import compare, pattern
 from docs._blocks.page import ADDRESS, LeftOut, Page, page_of, routes
 from docs._system import ROOT
@@ -54,13 +53,6 @@ PROMPTED = re.compile(r"^\$ (?P<text>(?:.*\\\n)*.*)\n(?P<expected>(?:(?!\$ ).*\n
 #: What stands between the words of a command that the shell reads.
 BETWEEN_WORDS = re.compile(r"[\s()|&;<>`\"'$]+")
 
-#: Where a shell begins another command, and where it writes what a command prints.
-NEXT_COMMAND = {"|", "||", "|&", "&", "&&", ";", "(", ")"}
-REDIRECTIONS = {">", ">>", ">|", "&>", "&>>"}
-
-#: The option of curl before the name of a file, alone or behind others.
-OUTPUT_OPTION = re.compile(r"-\w*o|--output")
-
 
 @dataclass
 class Command:
@@ -78,29 +70,10 @@ class Command:
                 return int(port)
         return None
 
-    def writes(self) -> set[str]:
-        """Return the files that the command writes: by ``>``, with ``tee``, or with ``curl``."""
-        split = shlex.shlex(self.text.replace("\\\n", " "), posix=True, punctuation_chars=True)
-        split.whitespace_split, split.commenters = True, ""
-        try:
-            words = list(split)
-        except ValueError:  # a quotation that does not end, which Bash refuses
-            return set()
-        written, program = set(), ""
-        for before, word in zip(["", *words], words, strict=False):
-            if before in REDIRECTIONS or (program == "curl" and OUTPUT_OPTION.fullmatch(before)):
-                written.add(word)
-            elif word in NEXT_COMMAND:
-                program = ""
-            elif not program and not re.match(r"\w+=", word):
-                program = word
-            elif program == "tee" and word[0] not in "->":
-                written.add(word)
-        written |= {word.removeprefix("--output=") for word in words if word[:9] == "--output="}
-        if any(re.fullmatch(r"-\w*O\w*|--remote-name", word) for word in words):
-            urls = [word for word in words if "://" in word]
-            written |= {PurePosixPath(urlsplit(url).path).name for url in urls}
-        return {file.removeprefix("./") for file in written}
+    def words(self) -> set[str]:
+        """Return its words, and the parts of those such as ``--option=FILE`` and ``MODULE:app``."""
+        words = BETWEEN_WORDS.split(self.text)
+        return {part.removeprefix("./") for word in words for part in re.split("[=:]", word)}
 
     def starts(self, file: str) -> bool:
         """Tell whether the command starts a server with a configuration or a program."""
@@ -148,12 +121,8 @@ def absent(command: Command, page: Page) -> str:
 
     :raises LeftOut: elsewhere, with what it needs.
     """
-    words = {
-        part.removeprefix("./")
-        for word in BETWEEN_WORDS.split(command.text)
-        for part in re.split("[=:]", word)  # a file in --option=FILE, a module in MODULE:app
-    }
-    for file in page.lost_files.keys() - command.writes():
+    words = command.words()
+    for file in page.lost_files:
         if file in words or (file.endswith(".py") and Path(file).stem in words):
             raise LeftOut(page.lost_files[file])
     for file in command.configurations(page):
@@ -266,8 +235,6 @@ def run_commands(example: Example, page: Page, block: list[Command]) -> str | No
         difference = compare(command.expected.rstrip("\n") + "\n", got.rstrip("\n") + "\n")
         if difference:
             return f"{where}\n{difference}"
-        for file in command.writes():
-            page.lost_files.pop(file, None)
         del block[0]
     if status:
         printed_last = "\n".join(filter(None, [where, got]))
@@ -288,5 +255,5 @@ def run_console(example: Example) -> str | None:
         why = reason.args[0]
         for command in block:
             page.servers.left_out |= dict.fromkeys(command.printed_ports(page) or [], why)
-            page.lost_files |= dict.fromkeys(command.writes(), why)
+            page.lost_files |= dict.fromkeys(unmade(command.words(), page), why)
         raise
