@@ -147,7 +147,7 @@ class Upstream:
     """Another server, whose responses a view passes on.
 
     One object serves all threads of a process. It opens a connection for each response, keeps no
-    cookies and follows no redirects.
+    cookies and follows no redirects. It needs the package httpx2.
 
     >>> from flask import Flask
     >>> app = Flask(__name__)
