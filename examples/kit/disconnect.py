@@ -36,7 +36,7 @@ class DisconnectWatch:
     A client that closes only its own half of the connection counts as disconnected too.
 
     :param environ: the WSGI environment of the request. gunicorn and Werkzeug put the connection
-        in it. On other servers the watch notices no disconnect.
+        in it. On other servers, and on Windows, the watch notices no disconnect.
     :param call: called once, in the thread of the watch. It must return at once: shut down the
         socket of an upstream, cancel a query or set an event.
     """
@@ -50,7 +50,7 @@ class DisconnectWatch:
         self.call = call
         #: Whether the client has disconnected.
         self.disconnected = False
-        if self.connection:
+        if self.connection and hasattr(select, "poll"):
             with self.lock:
                 self.open.add(self)
                 if not self.thread or not self.thread.is_alive():  # such as after a fork
