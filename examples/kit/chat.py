@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -22,12 +22,17 @@ from .sse import HEADERS, HEARTBEAT, event
 
 logger = logging.getLogger(__name__)
 
-#: Who may have written a message.
+#: The roles that OpenAI-compatible servers know, without those of tools.
 ROLES = ("system", "user", "assistant")
 
 
 def read_messages(
-    request: Request, *, size: int = 256 * 1024, count: int = 100, length: int = 20_000
+    request: Request,
+    *,
+    size: int = 256 * 1024,
+    count: int = 100,
+    length: int = 20_000,
+    roles: Sequence[str] = ROLES,
 ) -> list[dict[str, str]]:
     """Return the messages of a request, in the form that OpenAI-compatible servers read.
 
@@ -51,6 +56,7 @@ def read_messages(
     :param size: the largest number of bytes of the request.
     :param count: the largest number of messages.
     :param length: the largest number of characters in a message.
+    :param roles: who may have written a message.
     :raises werkzeug.exceptions.HTTPException: 400 for a body of another form, 413 for a body that
         is too long, 415 for another content type.
     """
@@ -62,19 +68,19 @@ def read_messages(
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list) or not 1 <= len(messages) <= count:
         raise BadRequest(f"messages is a list of 1 to {count} messages")
-    read = [read_message(message, length) for message in messages]
+    read = [read_message(message, length, roles) for message in messages]
     if not read[-1]["content"]:
         raise BadRequest("the last message has no text")
     return [message for message in read if message["content"]]
 
 
-def read_message(message: Any, length: int) -> dict[str, str]:
+def read_message(message: Any, length: int, roles: Sequence[str]) -> dict[str, str]:
     """Return the role and the text of a message.
 
     :raises werkzeug.exceptions.BadRequest: for a message of another form.
     """
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise BadRequest(f"a message has one of the roles {', '.join(ROLES)}")
+    if not isinstance(message, dict) or message.get("role") not in roles:
+        raise BadRequest(f"a message has one of the roles {', '.join(roles)}")
     content = message.get("content", message.get("parts"))
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     if not all(isinstance(part, dict) for part in parts):
