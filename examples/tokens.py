@@ -88,7 +88,8 @@ class Answer:
     def texts(self) -> Iterator[str | dict[str, Any]]:
         """Yield each text, and last the usage.
 
-        :raises httpx2.HTTPError: when the upstream refuses, or the connection fails.
+        A refusal of the upstream and a failed connection raise the errors of HTTPX 2.
+
         :raises ModelError: for an error in the stream, and for a stream without its end.
         """
         usage = None
@@ -106,7 +107,7 @@ class Answer:
                 if error := chunk.get("error"):
                     raise ModelError("the model failed", error.get("code"))
                 usage = chunk.get("usage") or usage
-                deltas = [choice["delta"] for choice in chunk.get("choices") or []]
+                deltas = [choice.get("delta") or {} for choice in chunk.get("choices") or []]
                 yield "".join(delta.get("content") or "" for delta in deltas)
         raise ModelError("the answer of the model has no end")
 

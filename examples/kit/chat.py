@@ -118,7 +118,7 @@ async def chunk_texts(chunks: AsyncIterator[Any]) -> AsyncIterator[str | dict[st
     async for chunk in chunks:
         usage = chunk.usage or usage
         for choice in chunk.choices:
-            yield choice.delta.content or ""
+            yield getattr(choice.delta, "content", None) or ""
             finished = finished or bool(choice.finish_reason)
     if not finished:
         raise ModelError("the answer of the model has no end")
