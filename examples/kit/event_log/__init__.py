@@ -1,6 +1,6 @@
 r"""Send events from many processes: one log, which every process follows once for all listeners.
 
-Publish with the log, from any process. Listen with a :class:`Feed`:
+Publish with the log, from any process. Listen with a :class:`~examples.kit.event_log.feed.Feed`:
 
 >>> from tempfile import TemporaryDirectory
 >>> folder = TemporaryDirectory()
