@@ -112,17 +112,14 @@ class Listener:
     :param key: the key of the last event that the listener has, or None.
     """
 
-    __slots__ = ("follower", "key", "log", "number")
+    __slots__ = ("failed", "follower", "key", "log", "number")
 
     def __init__(self, log: EventLog, follower: Follower, key: int | None) -> None:
         self.log, self.follower, self.key = log, follower, key
         #: The number of its next batch. None as long as it reads the log.
         self.number: int | None = None
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the listener follows, and no longer reads the log."""
-        return self.number is not None
+        #: Whether the log was out of reach when it was last read.
+        self.failed = False
 
     def look(self) -> bytes:
         """Return what there is to send, or ``b""``."""
@@ -151,8 +148,9 @@ class Listener:
         try:
             found = self.log.after(key)
         except self.log.errors:
-            self.number = None
+            self.number, self.failed = None, True
             return b""
+        self.failed = False
         self.number = number if len(found.entries) < PAGE else None
         batch = encode(self.log, key, found)
         self.key = batch.last
@@ -195,7 +193,7 @@ class Feed:
                 news = follower.news  # before the look, so that no batch is missed
                 if data := listener.look():
                     yield data
-                elif not news.wait(min(left, self.silence if listener.caught_up else AGAIN)):
+                elif not news.wait(min(left, AGAIN if listener.failed else self.silence)):
                     yield HEARTBEAT
         finally:
             self.leave(follower)

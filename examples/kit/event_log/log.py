@@ -3,8 +3,8 @@
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..sse import event
@@ -115,7 +115,8 @@ class EventLog(ABC):
         """Return the key of the newest event, or 0."""
 
     @abstractmethod
-    def watch(self) -> AbstractContextManager[Callable[[int, float], None]]:
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[int, float], None]]:
         """Open the connection of a follower, which waits for events on it.
 
         It is called with a key and seconds. It returns when there may be events after the key, at
