@@ -23,7 +23,20 @@ from docs._system.leftovers import leaving_nothing, name_semaphores
 BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
-LONGEST = ["servers", "why-is-it-not-streaming", "stream-check", "blocks", "shutdown"]
+LONGEST = [
+    "stream-from-a-cluster",
+    "servers",
+    "blocks",
+    "data",
+    "why-is-it-not-streaming",
+    "stream-check",
+    "events-from-many-processes",
+    "export-at-database-speed",
+    "stream-model-tokens",
+    "examples",
+    "relay-an-upstream",
+    "shutdown",
+]
 
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")

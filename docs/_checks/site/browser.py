@@ -44,7 +44,7 @@ BYTES = 55_000
 REQUESTS = 16
 
 #: The search loads its index, and two pages show whole modules.
-HEAVY = {"search.html": 110_000, "reference/examples.html": 75_000, "reference/kit.html": 75_000}
+HEAVY = {"search.html": 110_000, "reference/examples.html": 90_000, "reference/kit.html": 95_000}
 
 #: Shows the pictures further down, which a browser loads when its reader gets there.
 ALL_PICTURES = """async () => {
