@@ -92,14 +92,17 @@ class Answer:
 
         :raises ModelError: for an error in the stream, and for a stream without its end.
         """
-        usage = None
+        usage, url = None, base_url()
+        encrypted = url.startswith("https:")  # otherwise HTTP_PROXY gets the key
         with (
-            httpx2.Client(verify=CERTIFICATES, timeout=TIMEOUT) as client,
-            client.sse(f"{base_url()}/chat/completions", **self.request()) as events,
+            httpx2.Client(verify=CERTIFICATES, timeout=TIMEOUT, trust_env=encrypted) as client,
+            client.sse(f"{url}/chat/completions", **self.request()) as events,
         ):
             events.response.raise_for_status()
             for event in events:
-                if event.data == "[DONE]":
+                if not event.data:  # such as a retry field alone
+                    continue
+                if event.data.strip() == "[DONE]":
                     if isinstance(usage, dict):
                         yield usage
                     return

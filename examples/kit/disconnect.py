@@ -1,11 +1,14 @@
 """Notice that a client has disconnected while your code waits and writes nothing."""
 
+import logging
 import select
 import sys
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock, Thread
+from threading import RLock, Thread
 from typing import Any, ClassVar
+
+LOGGER = logging.getLogger(__name__)
 
 #: Seconds between two looks at the connections.
 SECONDS = 0.5
@@ -41,7 +44,7 @@ class DisconnectWatch:
         socket of an upstream, cancel a query or set an event.
     """
 
-    lock = Lock()
+    lock = RLock()  # the garbage collector may close a watch at any place
     open: ClassVar[set["DisconnectWatch"]] = set()
     thread: ClassVar[Thread | None] = None
 
@@ -71,10 +74,13 @@ class DisconnectWatch:
                 if not cls.open:
                     cls.thread = None
                     return
-                for watch in closed(cls.open):
+                for watch in closed(set(cls.open)):
+                    cls.open.discard(watch)
                     watch.disconnected = True
-                    watch.call()
-                    cls.open.remove(watch)
+                    try:
+                        watch.call()
+                    except Exception:  # the other watches go on
+                        LOGGER.exception("a call at a disconnect failed")
 
 
 def closed(watches: set[DisconnectWatch]) -> list[DisconnectWatch]:

@@ -41,7 +41,7 @@ def loop_thread() -> LoopThread:
     """
     with _starting:
         process = os.getpid()
-        if process not in _threads:
+        if process not in _threads or not _threads[process].is_alive():
             _threads[process] = LoopThread()
             _threads[process].start()
         return _threads[process]

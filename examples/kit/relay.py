@@ -18,6 +18,7 @@ from werkzeug.exceptions import (
     ClientDisconnected,
     GatewayTimeout,
     HTTPException,
+    RequestURITooLarge,
     ServiceUnavailable,
 )
 from werkzeug.http import is_hop_by_hop_header, parse_set_header
@@ -194,9 +195,9 @@ class Upstream:
 
         :param path: the end of the requested path. It is requested below the URL.
         :raises werkzeug.exceptions.HTTPException: 400 for a request that cannot be relayed. 413
-            for a body above ``MAX_CONTENT_LENGTH``. 502 for an upstream that refuses, breaks the
-            protocol or redirects to another place. 503 when too many responses are open. 504 for
-            an upstream that is silent.
+            for a body above ``MAX_CONTENT_LENGTH``. 414 for a URL that is too long. 502
+            for an upstream that refuses, breaks the protocol or redirects to another place. 503
+            when too many responses are open. 504 for an upstream that is silent.
         """
         import httpx2
 
@@ -204,15 +205,17 @@ class Upstream:
         with ExitStack() as ending:
             watch = DisconnectWatch(request.environ, connection.end)
             ending.callback(watch.close)
-            sent = httpx2.Request(
-                request.method,
-                url,
-                headers=self.sent_headers(),
-                content=sent_body(),
-                extensions={"timeout": self.timeout, "trace": connection.trace},
-            )
             try:
+                sent = httpx2.Request(
+                    request.method,
+                    url,
+                    headers=self.sent_headers(),
+                    content=sent_body(),
+                    extensions={"timeout": self.timeout, "trace": connection.trace},
+                )
                 upstream = self.transport.handle_request(sent)
+            except httpx2.InvalidURL as error:  # of more than 65,536 characters
+                raise RequestURITooLarge from error
             except httpx2.TransportError as error:
                 if watch.disconnected:
                     raise ClientDisconnected from error
@@ -221,7 +224,7 @@ class Upstream:
             ending.callback(upstream.close)
             headers = self.received_headers(upstream.headers.raw)
             if location := upstream.headers.get("Location"):
-                headers["Location"] = self.location(urljoin(url, location), path)
+                headers["Location"] = self.location(url, location, path)
             if not 200 <= upstream.status_code < 600:
                 raise BadGateway
             response = Response(relayed(upstream, watch), upstream.status_code, headers)
@@ -243,23 +246,27 @@ class Upstream:
         """Return the headers of the upstream that may pass, and those for every response."""
         received = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
         headers = Headers(end_to_end(received, RESPONSE_HEADERS))
-        headers.setdefault("Content-Type", "application/octet-stream")
+        headers["Content-Type"] = headers.get("Content-Type") or "application/octet-stream"
+        if re.search(r"[\x00-\x08\n-\x1f\x7f]", "".join(headers.values())):
+            raise BadGateway
         if headers["Content-Type"].startswith("text/event-stream"):
             headers["X-Accel-Buffering"] = "no"  # of nginx
         headers.update(self.to_client)
         return headers
 
-    def location(self, target: str, path: str) -> str:
+    def location(self, url: str, location: str, path: str) -> str:
         """Return the place in this app that relays a URL.
 
-        :param target: the absolute URL to which the upstream redirects.
+        :param url: the URL that was requested.
+        :param location: where the upstream redirects to.
         :param path: the end of the requested path.
         :raises werkzeug.exceptions.BadGateway: when it is not below the URL of the upstream.
         """
-        rest = target.removeprefix(f"{self.url}/")
         try:
+            target = urljoin(url, location)
+            rest = target.removeprefix(f"{self.url}/")
             url_below(self.url, unquote(rest.partition("?")[0]))
-        except BadRequest as error:
+        except (BadRequest, ValueError) as error:
             raise BadGateway from error
         if rest == target:
             raise BadGateway
@@ -276,7 +283,7 @@ class Connection:
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Receive the events of httpx2, and keep the socket when it is connected."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):  # also by a proxy
             self.socket = info["return_value"].get_extra_info("socket")
             if self.ended:
                 self.end()

@@ -1,7 +1,6 @@
 // Read a streamed response in the browser: line by line, or event by event.
 
-// A CR at the end of a chunk waits, because its LF may be in the next chunk.
-const LINE_END = /\r\n|\n|\r(?!$)/;
+const LINE_END = /\r\n|\n|\r/;
 const FIELD = /^([^:]*):? ?(.*)$/s;
 
 /**
@@ -14,13 +13,17 @@ export async function* readLines(response) {
   }
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let end = ""; // a CR at the end of a chunk waits, because its LF may be in the next chunk
   try {
     for (let part = await reader?.read(); part && !part.done; part = await reader.read()) {
-      const lines = (rest + part.value).split(LINE_END);
+      const text = end + part.value;
+      end = text.endsWith("\r") ? "\r" : "";
+      const lines = text.slice(0, text.length - end.length).split(LINE_END);
+      lines[0] = rest + lines[0];
       rest = lines.pop();
       yield* lines;
     }
-    if (rest) yield rest.replace(/\r$/, "");
+    if (rest || end) yield rest;
   } finally {
     await reader?.cancel();
   }

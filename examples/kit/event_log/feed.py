@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Generator
 from logging import getLogger
-from threading import Event, Lock, Thread
+from threading import Event, RLock, Thread
 from typing import NamedTuple
 
 from ..sse import HEARTBEAT, event
@@ -33,12 +33,14 @@ class Batch(NamedTuple):
     :param last: the key of the last one.
     :param data: what a listener gets whose last event is the one before them.
     :param events: each event with its key.
+    :param gap: whether a gap precedes them.
     """
 
     after: int
     last: int
     data: bytes
     events: list[tuple[int, bytes]]
+    gap: bool = False
 
     def data_after(self, key: int) -> bytes:
         """Return what a listener gets whose last event has this key."""
@@ -59,9 +61,9 @@ def encode(log: EventLog, after: int, found: Found) -> Batch:
     oldest = events[0][0] if events else 0
     text = json.dumps({"after": log.id(after), "oldest": log.id(oldest)})
     if events:
-        return Batch(after, events[-1][0], event(text, event="gap") + data, events)
+        return Batch(after, events[-1][0], event(text, event="gap") + data, events, gap=True)
     # The log is empty. With this id a client that reconnects continues at the start of the log.
-    return Batch(after, 0, event(text, event="gap", id=log.id(0)), events)
+    return Batch(after, 0, event(text, event="gap", id=log.id(0)), events, gap=True)
 
 
 def named(name: str) -> dict[str, str]:
@@ -132,6 +134,8 @@ class Listener:
         if self.number is None or self.number < self.follower.oldest:
             return self.catch_up(self.key, self.follower.end[0])
         while batch := self.follower.batches.get(self.number):
+            if batch.gap and batch.after != self.key:  # the log knows what this listener missed
+                return self.catch_up(self.key, self.follower.end[0])
             self.number += 1
             if data := batch.data_after(self.key):
                 self.key = batch.last
@@ -171,7 +175,7 @@ class Feed:
     def __init__(self, log: EventLog, *, silence: float = 15, lifetime: float = 600) -> None:
         self.log, self.silence, self.lifetime = log, silence, lifetime
         self.follower: Follower | None = None
-        self.lock = Lock()
+        self.lock = RLock()  # the garbage collector may close a stream at any place
 
     def listen(self, last: str | None = None) -> Generator[bytes, None, None]:
         """Return a stream of the events after an id, with heartbeats between them.
@@ -188,7 +192,13 @@ class Feed:
         follower = self.enter()
         try:
             listener = Listener(self.log, follower, key)
+            news = follower.news
+            if key is None and not follower.end:
+                news.wait(AGAIN)  # "now" is before the first byte, if the log is in reach
+            begin = listener.look() if key is None else b""
             yield b"retry: 1000\n"
+            if begin:
+                yield begin
             while (left := end - time.monotonic()) > 0:
                 news = follower.news  # before the look, so that no batch is missed
                 if data := listener.look():
@@ -207,7 +217,11 @@ class Feed:
                 follower = self.follower = Follower()
             follower.listeners += 1
         if new:  # outside of the lock, in which no greenlet may wait
-            Thread(target=self.follow, args=[follower], daemon=True).start()
+            try:
+                Thread(target=self.follow, args=[follower], daemon=True).start()
+            except RuntimeError:  # the system has no thread left
+                follower.process = 0  # the next listener tries again
+                raise
         return follower
 
     def leave(self, follower: Follower) -> None:
@@ -218,7 +232,7 @@ class Feed:
     def wanted(self, follower: Follower) -> bool:
         """Tell whether anyone listens. If not, the next listener gets a new follower."""
         with self.lock:
-            if not follower.listeners:
+            if not follower.listeners and self.follower is follower:
                 self.follower = None
             return follower.listeners > 0
 

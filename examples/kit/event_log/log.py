@@ -5,6 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..sse import event
@@ -66,6 +67,7 @@ class OncePerProcess(Generic[Connection]):
         self.connect = connect
         # What another process opened stays here unused: to close it would disturb that process.
         self.opened: dict[int, Connection] = {}
+        self.lock = Lock()
 
     def __call__(self) -> Connection:
         """Return the connection of this process, and open it if there is none."""
@@ -76,6 +78,12 @@ class OncePerProcess(Generic[Connection]):
         if opened is not new:  # another thread was faster
             new.close()
         return opened
+
+    def forget(self, broken: Connection) -> None:
+        """Open a new connection next time, unless another thread has opened one already."""
+        with self.lock:
+            if self.opened.get(os.getpid()) is broken:
+                del self.opened[os.getpid()]
 
     def close(self) -> None:
         """Close the connection of this process."""
@@ -154,7 +162,8 @@ class EventLog(ABC):
         if entries and entries[0].key == key:
             return Found(False, entries[1:])
         oldest = self.entries(0, 1)
-        known = oldest and entries and oldest[0].key <= key + 1
+        # An empty log may get its first event between these two queries.
+        known = oldest and oldest[0].key <= key + 1 and (entries or oldest[0].key > key)
         if known or (key == 0 and self.untrimmed()):
             return Found(False, entries[:PAGE])
         return Found(True, self.entries(0, PAGE))

@@ -9,7 +9,8 @@ from .log import Entry, EventLog, OncePerProcess
 if TYPE_CHECKING:
     from psycopg import Connection
 
-#: Seconds until a connection that cannot be opened is an error.
+#: Seconds until a connection that cannot be opened is an error, and one whose server is silent on
+#: the network (on Linux).
 PATIENCE = 5
 
 #: The table, and the row that counts the events. Two processes may create them at the same time.
@@ -65,7 +66,11 @@ class PostgresqlLog(EventLog):
 
         def connect() -> "Connection":
             connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=PATIENCE, application_name="event_log"
+                url,
+                autocommit=True,
+                connect_timeout=PATIENCE,
+                tcp_user_timeout=1000 * PATIENCE,
+                application_name="event_log",
             )
             found = connection.execute("SELECT to_regclass('event_count')").fetchone()
             if found == (None,):
@@ -79,7 +84,7 @@ class PostgresqlLog(EventLog):
         """Return the connection of this process, a new one if the last one is broken."""
         connection = self.opened()
         if connection.closed:
-            self.opened.close()
+            self.opened.forget(connection)
             return self.opened()
         return connection
 

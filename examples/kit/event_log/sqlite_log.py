@@ -37,6 +37,23 @@ def insert(connection: sqlite3.Connection, data: str, name: str, kept: int) -> i
     return key
 
 
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Set the WAL mode of a file.
+
+    While another process sets it too, SQLite does not wait, but fails.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
+
+
 class SqliteLog(EventLog):
     """A log in an SQLite file, in WAL mode, so that a reader never waits for a writer.
 
@@ -57,7 +74,7 @@ class SqliteLog(EventLog):
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         connection.text_factory = lambda text: text.decode(errors="replace")
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(TABLE)
         return connection
