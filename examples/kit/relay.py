@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from flask import Response, request
 from werkzeug.datastructures import Headers
@@ -166,6 +166,11 @@ class Upstream:
     :param silence: seconds that the upstream may send or read no byte.
     :param to_upstream: headers for every request to the upstream, such as your key.
     :param to_client: headers for every relayed response.
+    :raises ValueError: for a URL without a host, or with a port that is no number.
+
+    >>> Upstream("reports.example")
+    Traceback (most recent call last):
+    ValueError: the URL of an upstream is such as https://host/path, not reports.example
     """
 
     def __init__(
@@ -178,6 +183,9 @@ class Upstream:
         to_upstream: Mapping[str, str] = {},
         to_client: Mapping[str, str] = SANDBOX,
     ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError(f"the URL of an upstream is such as https://host/path, not {url}")
         self.url, self.connections = url.rstrip("/"), connections
         self.to_upstream, self.to_client = to_upstream, to_client
         self.timeout = {"connect": connect, "read": silence, "write": silence, "pool": 1}
