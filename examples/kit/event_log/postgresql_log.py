@@ -1,7 +1,7 @@
 """Keep a log of events in a PostgreSQL table, for processes on any number of machines."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from .log import Entry, EventLog, OncePerProcess
@@ -72,9 +72,12 @@ class PostgresqlLog(EventLog):
                 tcp_user_timeout=1000 * PATIENCE,
                 application_name="event_log",
             )
-            found = connection.execute("SELECT to_regclass('event_count')").fetchone()
-            if found == (None,):
-                connection.execute(TABLES)
+            with ExitStack() as failed:
+                failed.callback(connection.close)
+                found = connection.execute("SELECT to_regclass('event_count')").fetchone()
+                if found == (None,):
+                    connection.execute(TABLES)
+                failed.pop_all()
             return connection
 
         self.connect = connect

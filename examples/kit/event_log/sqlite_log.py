@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -74,9 +74,12 @@ class SqliteLog(EventLog):
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
         connection.text_factory = lambda text: text.decode(errors="replace")
-        use_wal(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(TABLE)
+        with ExitStack() as failed:
+            failed.callback(connection.close)
+            use_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(TABLE)
+            failed.pop_all()
         return connection
 
     def insert(self, data: str, name: str) -> int:
