@@ -18,6 +18,9 @@ app.config["UPSTREAM_URL"] = None
 app.config.from_prefixed_env()
 
 
+METHODS = ["GET", "POST", "PUT", "DELETE"]
+
+
 @cache
 def upstream() -> Upstream:
     """Return the upstream of this process."""
@@ -31,7 +34,8 @@ def embedded() -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
-@app.route("/relay/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
+@app.route("/relay/", defaults={"path": ""}, methods=METHODS)
+@app.route("/relay/<path:path>", methods=METHODS)
 def relay(path: str) -> Response:
     """Relay a request to the same path below the URL of the upstream."""
     return upstream().relay(path)

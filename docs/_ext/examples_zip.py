@@ -27,7 +27,7 @@ Streaming from Flask: the examples
 On Windows the second line is .venv\\Scripts\\activate
 
 Copy the folder examples/kit into an app of your own. Its files import each other relatively, so
-it may have any name there. It needs Flask alone.
+it may have any name there. It needs Flask. kit/relay.py needs httpx2.
 
 requirements-arrow.txt and requirements-cluster.txt are for the sources of examples/large_csv.py
 that have these names.

@@ -266,9 +266,14 @@ def status(error: Exception) -> int | None:
     return code if isinstance(code, int) else None
 
 
+def of_a_library(error: Exception) -> bool:
+    """Tell whether a library raised an error, whose text may quote your key."""
+    return type(error).__module__.partition(".")[0] in ("httpx2", "openai")
+
+
 def message(error: Exception) -> str:
-    """Return what the client may read. The text of a library may quote your key."""
-    return error.message if isinstance(error, ModelError) else "the model does not answer"
+    """Return what the client may read."""
+    return error.message if isinstance(error, ModelError) else "the answer failed"
 
 
 def refusal(error: Exception) -> HTTPException:
@@ -282,5 +287,8 @@ def refusal(error: Exception) -> HTTPException:
 
 
 def log(error: Exception) -> None:
-    """Log an error of the model without its text, which may quote your key."""
-    logger.error("the model failed: %s, status %s", type(error).__name__, status(error))
+    """Log an error: of your own code with its trace, of a library without its text."""
+    trace = None if of_a_library(error) or isinstance(error, ModelError) else error
+    logger.error(
+        "the answer failed: %s, status %s", type(error).__name__, status(error), exc_info=trace
+    )
