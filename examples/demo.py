@@ -5,11 +5,13 @@ from types import ModuleType
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import events, greeting, large_csv, large_page, relay, tokens
+from examples import archive, events, greeting, json_lines, large_csv, large_page, relay, tokens
 
 #: Each example, and a path that shows it at work.
 EXAMPLES = {
     large_csv: "large.csv?for=spreadsheet",
+    json_lines: "flights.jsonl?end=marker",
+    archive: "flights.zip",
     large_page: "my-large-page.html",
     greeting: "stream?name=Ada",
     events: "",
