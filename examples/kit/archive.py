@@ -20,7 +20,7 @@ def send_zip(files: Mapping[str, Path], name: str) -> Response:
 
     >>> _ = Path("flight.txt").write_text("UA 1545")
     >>> send_zip({"flight.txt": Path("flight.txt")}, "flights.zip").headers["Content-Length"]
-    '145'
+    '141'
 
     :param files: the path of each file, by its name in the archive.
     :param name: the name of the download.
@@ -42,10 +42,10 @@ def archive_response(archive: Any, name: str) -> Response:
     :param archive: a ``ZipStream`` with its files.
     :param name: the name of the download.
     """
-    length = len(archive) if archive.sized else None
-    chunks = join_chunks(archive if length is None else within(archive, length))
-    response = Response(prime(chunks), mimetype="application/zip")
-    response.content_length = length
+    pieces = within(archive, len(archive)) if archive.sized else archive
+    response = Response(prime(join_chunks(pieces)), mimetype="application/zip")
+    if archive.sized:
+        response.content_length = len(archive)
     response.headers.set("Content-Disposition", "attachment", **download_name(name))
     return response
 

@@ -48,8 +48,9 @@ ENCODER = json.JSONEncoder(
 def to_json(value: object) -> bytes:
     r"""Return a value as JSON in UTF-8, on one line.
 
-    >>> print(to_json({"carrier": "Société", "fare": Decimal("1.10"), "delay": float("nan")}).decode())
-    {"carrier":"Société","fare":"1.10","delay":null}
+    >>> row = {"name": "Société", "fare": Decimal("1.10"), "delay": float("nan")}
+    >>> print(to_json(row).decode())
+    {"name":"Société","fare":"1.10","delay":null}
 
     :param value: what ``json.dumps`` accepts, dates, ``Decimal`` and ``UUID``. NaN and infinity
         become ``null``. Half of a surrogate pair becomes its escape.
