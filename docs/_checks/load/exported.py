@@ -20,7 +20,8 @@ MEGABYTES = (10, 100, 1000)
 ROW_BYTES = 300  # of a flight as JSON, about
 FILES = 10  # in an archive
 
-WORKERS = {"gthread": "-k gthread --threads 8", "gevent": "-k gevent"}
+#: gevent's worker would end a large export, which never waits, after its 30 seconds.
+WORKERS = {"gthread": "-k gthread --threads 8", "gevent": "-k gevent --timeout 600"}
 
 #: The paths of each app.
 PATHS = {
@@ -42,7 +43,7 @@ def prepared(folder: Path, megabytes: int) -> dict[str, str]:
 
 
 def exported_rows() -> Iterator[Cells]:
-    """Yield a row for each path, worker and size, each from a worker that has sent one small one."""
+    """Yield a row for each path, worker and size, each from a new worker."""
     with TemporaryDirectory() as folder:
         made = {size: prepared(Path(folder), size) for size in MEGABYTES}
         for app, paths in PATHS.items():
