@@ -60,6 +60,5 @@ def exported_rows() -> Iterator[Cells]:
                                 "sent, bytes": sent.size,
                                 "idle, KiB": idle,
                                 "peak, KiB": peak(served),
-                                "seconds": round(sent.seconds, 2),
                                 **measured_on("gunicorn", "gevent", "orjson", "zipstream-ng"),
                             }
