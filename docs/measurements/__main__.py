@@ -19,7 +19,7 @@ def measure(table: str, rows: Sequence[str]) -> None:
     if isinstance(measured, Measurement):
         measured.run(rows)
     else:
-        record(table, measured())
+        record(table, measured(*rows))
 
 
 if __name__ == "__main__":

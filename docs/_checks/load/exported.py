@@ -1,18 +1,19 @@
-"""Export ten megabytes to a gigabyte as JSON Lines, as a JSON array and as a ZIP archive.
+"""Send ten megabytes to a gigabyte through each download and upload, and measure the memory.
 
 The flights of the largest export take half a gigabyte on the disk. The files of the archives are
-sparse.
+sparse. ``python -m docs.measurements exported /flights.zip`` measures the rows of one path again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.recorder import drain
-from docs.measurements.lab.results import Cells
+from docs.measurements.lab.results import Cells, recorded
 from docs.measurements.speed.memory import peak
 from examples.rows import batches, fill_sqlite, read_january
 
@@ -22,12 +23,6 @@ FILES = 10  # in an archive
 
 #: gevent's worker would end a large export, which never waits, after its 30 seconds.
 WORKERS = {"gthread": "-k gthread --threads 8", "gevent": "-k gevent --timeout 600"}
-
-#: The paths of each app.
-PATHS = {
-    "examples.json_lines": ("/flights.jsonl?end=marker", "/flights.json"),
-    "examples.archive": ("/flights.zip",),
-}
 
 
 def prepared(folder: Path, megabytes: int) -> dict[str, str]:
@@ -42,23 +37,63 @@ def prepared(folder: Path, megabytes: int) -> dict[str, str]:
     return {"DATABASE_URL": f"sqlite:///{database}", "FLASK_ARCHIVE_FOLDER": str(files)}
 
 
-def exported_rows() -> Iterator[Cells]:
-    """Yield a row for each path, worker and size, each from a new worker."""
-    with TemporaryDirectory() as folder:
-        made = {size: prepared(Path(folder), size) for size in MEGABYTES}
-        for app, paths in PATHS.items():
-            for path in paths:
-                for name, options in WORKERS.items():
-                    for size, settings in made.items():
-                        with gunicorn(f"{app}:app", options, settings=settings) as served:
-                            idle = peak(served)
-                            sent = drain(served.port, path)
-                            yield {
-                                "path": path.partition("?")[0],
-                                "worker": name,
-                                "megabytes": size,
-                                "sent, bytes": sent.size,
-                                "idle, KiB": idle,
-                                "peak, KiB": peak(served),
-                                **measured_on("gunicorn", "gevent", "orjson", "zipstream-ng"),
-                            }
+class Exported(NamedTuple):
+    """A download, or an upload.
+
+    :param app: its module.
+    :param path: of the request, and without its query the name of the rows.
+    :param settings: returns the environment of the app, by an empty folder and the megabytes.
+    :param send: sends a request, by the port, the path and the megabytes, and returns the bytes of
+        the body that is large. By default it reads the response.
+    :param packages: whose versions the row has, besides those of the servers.
+    """
+
+    app: str
+    path: str
+    settings: Callable[[Path, int], dict[str, str]] = lambda *_: {}
+    send: Callable[[int, str, int], int] = lambda port, path, _: drain(port, path).size
+    packages: tuple[str, ...] = ()
+
+    def name(self) -> str:
+        """Return the name of the rows."""
+        return self.path.partition("?")[0]
+
+    def row(self, worker: str, megabytes: int) -> Cells:
+        """Return the row of a worker and a size, from a new worker."""
+        with TemporaryDirectory() as folder:
+            settings = self.settings(Path(folder), megabytes)
+            with gunicorn(f"{self.app}:app", WORKERS[worker], settings=settings) as served:
+                idle = peak(served)
+                return {
+                    "path": self.name(),
+                    "worker": worker,
+                    "megabytes": megabytes,
+                    "sent, bytes": self.send(served.port, self.path, megabytes),
+                    "idle, KiB": idle,
+                    "peak, KiB": peak(served),
+                    **measured_on("gunicorn", "gevent", *self.packages),
+                }
+
+
+#: Three rows for each, by both workers.
+CASES = (
+    Exported("examples.json_lines", "/flights.jsonl?end=marker", prepared, packages=("orjson",)),
+    Exported("examples.json_lines", "/flights.json", prepared, packages=("orjson",)),
+    Exported("examples.archive", "/flights.zip", prepared, packages=("zipstream-ng",)),
+)
+
+
+def exported_rows(*names: str) -> Iterator[Cells]:
+    """Yield a row for each path, worker and size.
+
+    :param names: the paths that are measured again, all where there are none.
+    """
+    earlier: dict[tuple[str, str], list[Cells]] = {}
+    for row in recorded("exported"):
+        earlier.setdefault((row["path"], row["worker"]), []).append(dict(row))
+    for case in CASES:
+        for worker in WORKERS:
+            if not names or case.name() in names:
+                yield from (case.row(worker, megabytes) for megabytes in MEGABYTES)
+            else:
+                yield from earlier.get((case.name(), worker), [])

@@ -1,17 +1,23 @@
-"""Let a thousand clients disconnect from each export, and count what stays open."""
+"""Let a thousand clients disconnect from each download and upload, and count what stays open.
+
+``python -m docs.measurements left /flights.zip`` measures the rows of one path again.
+"""
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import psutil
 
 from docs.measurements.lab.measurement import measured_on
-from docs.measurements.lab.processes import Gunicorn, gunicorn
+from docs.measurements.lab.processes import gunicorn
 from docs.measurements.lab.recorder import request_bytes
-from docs.measurements.lab.results import Cells
+from docs.measurements.lab.results import Cells, recorded
 
 from .disconnected import (
     AT_ONCE,
@@ -24,18 +30,20 @@ from .disconnected import (
 )
 from .exported import prepared
 
-PATHS = {"examples.json_lines": "/flights.jsonl?end=marker", "examples.archive": "/flights.zip"}
-MEGABYTES = 100  # of an export: more than fits into the buffers of a connection
+MEGABYTES = 100  # of a download: more than fits into the buffers of a connection
 BUFFER = 4096  # bytes that the kernel keeps for a client which does not read
 
 
-def leave(port: int, path: str, situation: str) -> None:
-    """Send a request and disconnect: before the first byte, in the body, or after a pause in it."""
+def leave(port: int, request: bytes, situation: str) -> None:
+    """Send a request and disconnect: before the first byte, in the body, or after a pause in it.
+
+    :raises ConnectionError: when the response is no 200.
+    """
     with closing(socket.socket()) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         client.settimeout(60)
         client.connect(("127.0.0.1", port))
-        client.sendall(request_bytes(port, path))
+        client.sendall(request)
         if situation == "before":
             return
         seen = b""
@@ -50,35 +58,84 @@ def leave(port: int, path: str, situation: str) -> None:
             time.sleep(LEFT_AFTER)  # the server waits, because its buffer is full
 
 
-def disconnect(served: Gunicorn, path: str, clients: int) -> None:
-    """Let clients disconnect, in waves of one situation."""
-    for situation, quarters in SITUATIONS.items():
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            number = clients * quarters // 4
-            left = [pool.submit(leave, served.port, path, situation) for _ in range(number)]
-        for each in left:
-            each.result()
+class Left(NamedTuple):
+    """An app whose clients disconnect.
+
+    :param app: its module.
+    :param path: of the request, and without its query the name of the row.
+    :param settings: returns the environment of the app, by an empty folder, whose files count.
+    :param request: returns the bytes of a request, by the port, the path and the situation.
+    :param leave: sends these bytes, and disconnects in the situation.
+    """
+
+    app: str
+    path: str
+    settings: Callable[[Path], dict[str, str]] = lambda _: {}
+    request: Callable[[int, str, str], bytes] = lambda port, path, _: request_bytes(port, path)
+    leave: Callable[[int, bytes, str], None] = leave
+
+    def name(self) -> str:
+        """Return the name of the row."""
+        return self.path.partition("?")[0]
+
+    def disconnect(self, port: int, clients: int) -> None:
+        """Let clients disconnect, in waves of one situation."""
+        for situation, quarters in SITUATIONS.items():
+            request = self.request(port, self.path, situation)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                number = clients * quarters // 4
+                left = [pool.submit(self.leave, port, request, situation) for _ in range(number)]
+            for each in left:
+                each.result()
+
+    def row(self, worker: str) -> Cells:
+        """Return the row of a worker."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            settings = self.settings(folder)
+            with gunicorn(f"{self.app}:app", WORKERS[worker], settings=settings) as served:
+                counts = open_in(served.worker, folder)
+                app = App(self.app, settings, lambda *_: b"", counts)
+                self.disconnect(served.port, 8 * AT_ONCE)
+                before = settled(app, served.worker)
+                self.disconnect(served.port, CLIENTS)
+                after = settled(app, served.worker)
+        more = {f"{each} more": max(0, int(after[each]) - int(before[each])) for each in before}
+        names: Cells = {"path": self.name(), "worker": worker, "clients": CLIENTS}
+        return names | more | measured_on("gunicorn", "gevent")
 
 
-def left_rows() -> Iterator[Cells]:
-    """Yield a row for each path and worker."""
-    with TemporaryDirectory() as folder:
-        settings = prepared(Path(folder), MEGABYTES)
-        for app, path in PATHS.items():
-            for worker, options in WORKERS.items():
-                each = App(f"{app}:app", settings, lambda *_: b"", {})
-                with gunicorn(each.name, options, settings=settings) as served:
-                    disconnect(served, path, 8 * AT_ONCE)
-                    before = settled(each, served.worker)
-                    disconnect(served, path, CLIENTS)
-                    after = settled(each, served.worker)
-                more = {
-                    f"{name} more": max(0, int(after[name]) - int(before[name])) for name in before
-                }
-                yield {
-                    "path": path.partition("?")[0],
-                    "worker": worker,
-                    "clients": CLIENTS,
-                    **more,
-                    **measured_on("gunicorn", "gevent"),
-                }
+def open_in(worker: psutil.Process, folder: Path) -> dict[str, Callable[[], int]]:
+    """Return what counts the processes that a worker started, and the files of a folder."""
+    return {
+        "processes": lambda: len(worker.children(recursive=True)),
+        "files in its folder": lambda: sum(path.is_file() for path in folder.rglob("*")),
+    }
+
+
+def export(folder: Path) -> dict[str, str]:
+    """Return the environment of an export."""
+    return prepared(folder, MEGABYTES)
+
+
+#: A row for each, by both workers.
+CASES = (
+    Left("examples.json_lines", "/flights.jsonl?end=marker", export),
+    Left("examples.archive", "/flights.zip", export),
+)
+
+
+def left_rows(*names: str) -> Iterator[Cells]:
+    """Yield a row for each path and worker.
+
+    :param names: the paths that are measured again, all where there are none.
+    """
+    earlier = {
+        (row["path"], row["worker"]): dict[str, str | float](row) for row in recorded("left")
+    }
+    for case in CASES:
+        for worker in WORKERS:
+            if not names or case.name() in names:
+                yield case.row(worker)
+            elif (key := (case.name(), worker)) in earlier:
+                yield earlier[key]
