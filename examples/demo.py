@@ -5,7 +5,17 @@ from types import ModuleType
 from flask import Flask, render_template
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from examples import archive, events, greeting, json_lines, large_csv, large_page, relay, tokens
+from examples import (
+    archive,
+    events,
+    greeting,
+    json_lines,
+    large_csv,
+    large_page,
+    orders,
+    relay,
+    tokens,
+)
 
 #: Each example, and a path that shows it at work.
 EXAMPLES = {
@@ -17,6 +27,7 @@ EXAMPLES = {
     events: "",
     relay: "relay/large.csv?for=spreadsheet",
     tokens: "",
+    orders: "orders.csv?since=2026-01-07T22:00Z&for=spreadsheet",
 }
 
 app = Flask(__name__)
