@@ -7,6 +7,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from examples import (
     archive,
+    command,
     events,
     greeting,
     json_lines,
@@ -28,6 +29,7 @@ EXAMPLES = {
     relay: "relay/large.csv?for=spreadsheet",
     tokens: "",
     orders: "orders.csv?since=2026-01-07T22:00Z&for=spreadsheet",
+    command: "",
 }
 
 app = Flask(__name__)
