@@ -151,8 +151,8 @@ class Page:
     >>> form = Page("Flights")
     >>> form.text("\x1b[31mlate:\x1b]0;title\x07 <UA>\n", error=False)
     '<span style="color: #aa0000">late: &lt;UA&gt;\n</span>'
-    >>> form.text("still red\x1b[", error=False) + form.text("0m, no more", error=False)
-    '<span style="color: #aa0000">still red</span>, no more'
+    >>> form.text("still red", error=False)
+    '<span style="color: #aa0000">still red</span>'
 
     :param title: the title of the page.
     """
@@ -456,7 +456,7 @@ def shown(
             yield form.text(text, error=output.error)
         else:
             yield form.beat(silence)
-    command.end()
+    command.close()
     if watch.disconnected:
         raise ConnectionResetError(errno.ECONNRESET, "the client disconnected")
     yield form.end(command.outcome())
