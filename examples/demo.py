@@ -17,6 +17,7 @@ from examples import (
     orders,
     relay,
     tokens,
+    upload,
 )
 
 #: Each example, and a path that shows it at work.
@@ -32,6 +33,7 @@ EXAMPLES = {
     tokens: "",
     orders: "orders.csv?since=2026-01-07T22:00Z&for=spreadsheet",
     command: "",
+    upload: "",
 }
 
 app = Flask(__name__)
