@@ -1,8 +1,4 @@
-"""Measure when a page shows a stream that it reads with fetch, EventSource, axios or htmx.
-
-``nox -s measure -- browser_readers`` lets each way of ``browser_readers.toml`` read in a real
-browser and writes ``results/recorded/browser_readers.csv``.
-"""
+"""Measure when a page shows a stream that it reads in each way of ``browser_readers.toml``."""
 
 import json
 from pathlib import Path

@@ -52,12 +52,6 @@ def get(port: int, path: str) -> str:
     return "cut" if answer.ending in ("reset", "no answer") else answer.ending
 
 
-def noted_so_far(port: int) -> Cells:
-    """Return what the app has noted so far of its stream."""
-    cells: Cells = json.loads(get(port, "/aftermath"))
-    return cells
-
-
 def abandon(port: int, variant: Variant) -> None:
     """Ask for the stream, leave after its first piece, and wait until the server is done with it.
 
@@ -71,7 +65,7 @@ def abandon(port: int, variant: Variant) -> None:
                 break
     end = time.monotonic() + ENOUGH
     while time.monotonic() < end:
-        found = noted_so_far(port)
+        found = json.loads(get(port, "/aftermath"))
         if found["closed"] != "never" or found["generator"] != "never closed":
             return
         time.sleep(INTERVAL)
@@ -89,7 +83,8 @@ def measure_leak(port: int, variant: Variant) -> Cells:
         get(port, "/collect")
     for _ in range(LATER):
         get(port, "/later")
-    return noted_so_far(port) | {"answer": answer}
+    cells: Cells = json.loads(get(port, "/aftermath"))
+    return cells | {"answer": answer}
 
 
 def ask(leak: Leak) -> Cells:

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from io import BytesIO
 from itertools import product
@@ -28,11 +28,9 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 def is_open(database: sqlite3.Connection) -> bool:
     """Tell whether a connection can still be used."""
-    try:
-        database.execute("SELECT 1")
-    except sqlite3.ProgrammingError:
-        return False
-    return True
+    with suppress(sqlite3.ProgrammingError):
+        return bool(database.execute("SELECT 1"))
+    return False
 
 
 class Connections(OneRequest):
