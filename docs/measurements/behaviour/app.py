@@ -153,6 +153,22 @@ def unread() -> Response:
     return logged_stream((b"01234", b"56789"))
 
 
+@app.put("/received")
+def received() -> str:
+    """Read an upload, of ``?limit=`` bytes at most, and record what it read."""
+    record, size, end = event_writer(), 0, "failed"
+    request.max_content_length = request.args.get("limit", None, int)
+    request.environ |= {"wsgi.input_terminated": True} if "terminated" in request.args else {}
+    try:
+        while piece := request.stream.read(64 * 1024):
+            record("first")
+            size += len(piece)
+        end = "read"
+    finally:
+        record(f"{end} {size}")
+    return str(size)
+
+
 @app.get("/header")
 def header() -> Response:
     """Send ten bytes under the header ``?name=`` with the value ``?value=``."""

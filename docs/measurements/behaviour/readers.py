@@ -60,8 +60,7 @@ def departures(target: Target) -> Cells:
 
 def slow_reader(target: Target) -> Cells:
     """Ask for large blocks, read none of them, and see how many are made all the same."""
-    request = new_id()
-    before = target.memory()
+    request, before = new_id(), target.memory()
     with target.connect(f"/blocks?id={request}"):
         made, end = -1, time.monotonic() + ANSWERED
         while (now := len(target.events.times(request, "made"))) != made and time.monotonic() < end:
