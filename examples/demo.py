@@ -15,6 +15,7 @@ from examples import (
     large_csv,
     large_page,
     orders,
+    progress,
     relay,
     tokens,
     upload,
@@ -34,6 +35,7 @@ EXAMPLES = {
     orders: "orders.csv?since=2026-01-07T22:00Z&for=spreadsheet",
     command: "",
     upload: "",
+    progress: "",
 }
 
 app = Flask(__name__)
