@@ -3,6 +3,7 @@
 ``python -m docs.measurements left /flights.zip`` measures the rows of one path again.
 """
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -106,9 +107,20 @@ class Left(NamedTuple):
 
 
 def open_in(worker: psutil.Process, folder: Path) -> dict[str, Callable[[], int]]:
-    """Return what counts the processes that a worker started, and the files of a folder."""
+    """Return what counts the processes that a worker started, and the files of a folder.
+
+    A process whose parent has ended counts too, where the folder is its home.
+    """
+
+    def processes() -> int:
+        found = {child.pid for child in worker.children(recursive=True)}
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get("HOME") == str(folder):
+                found.add(process.pid)
+        return len(found)
+
     return {
-        "processes": lambda: len(worker.children(recursive=True)),
+        "processes": processes,
         "files in its folder": lambda: sum(path.is_file() for path in folder.rglob("*")),
     }
 
@@ -118,10 +130,31 @@ def export(folder: Path) -> dict[str, str]:
     return prepared(folder, MEGABYTES)
 
 
+#: A command for each situation. It has a child, which a signal to the command alone does not end.
+COMMANDS = {
+    "before": ["sh", "-c", "sleep 300 & sleep 300"],
+    "silent": ["sh", "-c", "echo UA 1545; sleep 300 & sleep 300"],
+    "flows": ["sh", "-c", "sleep 300 & yes"],
+}
+
+
+def running(folder: Path) -> dict[str, str]:
+    """Return the environment of the app that runs commands."""
+    commands = json.dumps(COMMANDS)
+    return {"FLASK_COMMANDS": commands, "FLASK_AT_ONCE": "2000", "HOME": str(folder)}
+
+
+def run_command(port: int, path: str, situation: str) -> bytes:
+    """Return the request that runs the command of a situation."""
+    headers = "Connection: close\r\nContent-Length: 0\r\n"
+    return request_bytes(port, f"{path}/{situation}", "POST", headers=headers)
+
+
 #: A row for each, by both workers.
 CASES = (
     Left("examples.json_lines", "/flights.jsonl?end=marker", export),
     Left("examples.archive", "/flights.zip", export),
+    Left("examples.command", "/commands", running, run_command),
 )
 
 
