@@ -64,4 +64,4 @@ def run(name: str) -> Response:
     if None in allowed and not (0 < len(word) <= 100 and word.isprintable()):
         abort(400, "a word has 1 to 100 printable characters")
     arguments = [word if each is None else each for each in allowed]
-    return commands.response(arguments, form(), folder=Path(__file__).parent)
+    return commands.response(arguments, form(), folder=str(Path(__file__).parent))

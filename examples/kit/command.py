@@ -331,7 +331,7 @@ def start(
     marked: bool,
     terminal: bool,
     settings: Mapping[str, str],
-    folder: str | os.PathLike[str] | None,
+    folder: str | None,
 ) -> "tuple[subprocess.Popen[bytes], list[Output]]":
     """Start a command, without a shell.
 
@@ -403,7 +403,7 @@ class Commands:
         marked: bool = False,
         terminal: bool = False,
         settings: Mapping[str, str] = {},
-        folder: str | os.PathLike[str] | None = None,
+        folder: str | None = None,
     ) -> Response:
         """Start a command, and return a response that shows its output.
 
