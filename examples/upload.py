@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from flask import Flask, render_template, request
+from flask import Flask, abort, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from examples.kit.file_name import download_name
@@ -22,12 +22,21 @@ app.config.from_prefixed_env()
 def place(name: str) -> Path:
     """Return where the file of a name is.
 
-    :raises werkzeug.exceptions.BadRequest: when a file cannot have this name.
+    :raises werkzeug.exceptions.HTTPException: 400 when a file cannot have this name, and 409 when
+        a folder has it.
     """
     download_name(name)
     folder = Path(app.config["UPLOAD_FOLDER"])
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
+    path = folder / name
+    return abort(409, "a folder has that name") if path.is_dir() else path
+
+
+@app.before_request
+def refuse_other_sites() -> None:
+    """Let only pages of this site send a form: another page can send one too."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        abort(403)
 
 
 @app.get("/")
@@ -42,7 +51,7 @@ def put_file(name: str) -> tuple[dict[str, object], int, dict[str, str]]:
     path = place(name)
     status = 200 if path.exists() else 201
     received = receive_file(path, app.config["UPLOAD_LIMIT"])
-    return received._asdict(), status, {"Location": request.path}
+    return received._asdict(), status, {"Location": url_for("put_file", name=name)}
 
 
 @app.post("/forms")
@@ -53,6 +62,8 @@ def post_form() -> tuple[dict[str, object], int]:
         for part, pieces in form_parts(app.config["UPLOAD_LIMIT"]):
             if part.filename is None:
                 fields[part.name] = read_text(pieces)
+            elif part.filename in files:
+                abort(400, "two files have the same name")
             elif part.filename:  # it is empty where no file was chosen
                 file = all_or_none.enter_context(whole_file(place(part.filename)))
                 file.writelines(pieces)

@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -139,15 +140,21 @@ def whole_file(path: Path) -> Generator[BinaryIO, None, None]:
         part.unlink(missing_ok=True)
 
 
-def delete_parts(folder: Path) -> int:
-    """Delete the part files that a killed process left behind, and return how many.
+def delete_parts(folder: Path, seconds: float = 3600) -> int:
+    """Delete the part files that killed processes left behind, and return how many.
 
     Call it before your server starts its workers.
+
+    :param seconds: a part file that got a byte later may belong to a running process, such as an
+        old worker during a deploy. It is kept.
     """
-    parts = list(folder.glob(f".*{PART}"))
-    for part in parts:
-        part.unlink()
-    return len(parts)
+    deleted, before = 0, time.time() - seconds
+    for part in folder.glob(f".*{PART}"):
+        with suppress(FileNotFoundError):  # its upload ended meanwhile
+            if part.stat().st_mtime < before:
+                part.unlink()
+                deleted += 1
+    return deleted
 
 
 def receive_file(path: Path, limit: int) -> Received:
