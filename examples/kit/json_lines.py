@@ -15,14 +15,21 @@ logger = logging.getLogger(__name__)
 
 #: Line ends of Unicode that JSON may contain as they are. Some readers split lines at them, such as
 #: ``str.splitlines`` in Python. In JSON they only occur in text, where an escape is the same text.
-LINE_ENDS = {end.encode(): json.dumps(end)[1:-1].encode() for end in "\x85\u2028\u2029"}
+#: CR and LF only occur between values, where a space is the same.
+LINE_ENDS = {
+    **{end.encode(): json.dumps(end)[1:-1].encode() for end in "\x85\u2028\u2029"},
+    b"\r": b" ",
+    b"\n": b" ",
+}
 
 #: The keys of the last line, which a row must not have.
 RESERVED = frozenset(["end", "error"])
 
 
-def plain(value: object) -> str:
+def plain(value: object) -> str | None:
     """Return a value that JSON lacks as text: an argument ``default`` of ``json`` and ``orjson``.
+
+    NaN and infinity of ``Decimal`` become ``None``, as those of a float.
 
     >>> from datetime import UTC, datetime
     >>> plain(Decimal("1.10")), plain(datetime(2013, 1, 1, 5, 17, tzinfo=UTC))
@@ -35,7 +42,9 @@ def plain(value: object) -> str:
     """
     if isinstance(value, (date, time)):  # a datetime is a date
         return value.isoformat()
-    if isinstance(value, (Decimal, UUID)):
+    if isinstance(value, Decimal):
+        return str(value) if value.is_finite() else None
+    if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
@@ -91,14 +100,15 @@ def json_lines(
     :param encode: returns a row as JSON in UTF-8, such as ``partial(orjson.dumps, default=plain)``.
     :param end_marker: end with a line that counts the rows. If the rows fail after the first one,
         the error is logged, and the last line is ``{"error":"incomplete"}``.
-    :raises ValueError: for a row with a key of the last line.
+    :raises ValueError: with an end marker, for a row with a key of the last line, and for a row
+        that is no dictionary, because its keys are unknown.
     :raises Exception: whatever the rows raise.
     """
     count = 0
     try:
         for row in rows:
-            if end_marker and isinstance(row, Mapping) and not RESERVED.isdisjoint(row):
-                raise ValueError("a row has a key of the last line: end or error")
+            if end_marker and not (isinstance(row, Mapping) and RESERVED.isdisjoint(row)):
+                raise ValueError("a row must be a dictionary without the keys end and error")
             yield one_line(encode(row)) + b"\n"
             count += 1
         if end_marker:
@@ -126,22 +136,21 @@ def json_array(
     :param encode: returns a row as JSON in UTF-8.
     :raises Exception: whatever the rows raise.
     """
-    separator = b"\n"
+    separator = b"[\n"  # sent with the first row, so an error before it can be an error page
     try:
-        yield b"["
         for row in rows:
             yield separator + one_line(encode(row))
             separator = b",\n"
-        yield b"\n]\n"
+        yield b"[\n]\n" if separator == b"[\n" else b"\n]\n"
     finally:
         close(rows)
 
 
 def one_line(text: bytes) -> bytes:
-    r"""Return JSON with an escape for each line end that JSON may contain.
+    r"""Return JSON on one line, also where it was written on several, such as in a database.
 
-    >>> one_line('"late\u2028again"'.encode())
-    b'"late\\u2028again"'
+    >>> one_line('{\n"note": "late\u2028again"}'.encode())
+    b'{ "note": "late\\u2028again"}'
     """
     for end, escape in LINE_ENDS.items():
         text = text.replace(end, escape)
