@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from flask import Flask, Response, abort, request
 
-from examples.kit.archive import send_zip
+from examples.kit.archive import files_of, send_zip
 from examples.rows import Flight, read_january
 
 app = Flask(__name__)
@@ -38,19 +38,13 @@ def embedded() -> Path:
     return EMBEDDED
 
 
-def files() -> dict[str, Path]:
-    """Return the files of the folder, by name."""
-    folder = Path(app.config["ARCHIVE_FOLDER"] or embedded())
-    return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
-
-
 @app.get("/flights.zip")
 def flights() -> Response:
     """Send all files, or the files that are chosen by ``?file=UA.csv&file=B6.csv``.
 
     A name that is no file of the folder is a 404 response, and a name that is given twice a 400.
     """
-    found = files()
+    found = files_of(Path(app.config["ARCHIVE_FOLDER"] or embedded()))
     chosen = request.args.getlist("file") or list(found)
     if not set(chosen) <= found.keys():
         abort(404, "there is no such file")

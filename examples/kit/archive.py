@@ -36,6 +36,21 @@ def send_zip(files: Mapping[str, Path], name: str) -> Response:
     return archive_response(archive, name)
 
 
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder by name, for :func:`send_zip`.
+
+    Hidden files are left out, such as the part file of an upload. So are folders, pipes and links,
+    which may lead out of the folder.
+
+    >>> for name in (".part", "UA.csv"):
+    ...     _ = Path(name).write_text("UA 1545")
+    >>> "UA.csv" in files_of(Path()), ".part" in files_of(Path())
+    (True, False)
+    """
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.is_symlink())
+    return {path.name: path for path in files if not path.name.startswith(".")}
+
+
 def archive_response(archive: Any, name: str) -> Response:
     """Return a response that sends an archive, with its length where the archive knows it.
 
