@@ -8,6 +8,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from examples import (
     archive,
     command,
+    compressed,
     events,
     files,
     greeting,
@@ -26,6 +27,7 @@ EXAMPLES = {
     large_csv: "large.csv?for=spreadsheet",
     json_lines: "flights.jsonl?end=marker",
     archive: "flights.zip",
+    compressed: "words",
     files: "files/january.csv",
     large_page: "my-large-page.html",
     greeting: "stream?name=Ada",
