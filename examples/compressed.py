@@ -28,7 +28,7 @@ def rows() -> Generator[dict[str, Any], None, None]:
             yield flight._asdict()
 
 
-@app.get("/flights.jsonl")
+@app.get("/compressed.jsonl")
 def flights() -> Response:
     """Send an object in each line, compressed in chunks of 64 KiB."""
     lines = json_lines(rows(), end_marker=flag("end", "marker"))

@@ -146,7 +146,7 @@ def compression_rows() -> Iterator[Cells]:
                     "coding": coding,
                     "bytes": found.size,
                     "sent, %": round(100 * found.sent / found.size, 1),
-                    "delay, seconds": round(max(found.delays), 3),
+                    "delay, seconds": round(max(found.delays), 2),
                     **measured_on(*PACKAGES),
                 }
 

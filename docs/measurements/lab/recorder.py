@@ -92,7 +92,7 @@ class Drained(NamedTuple):
     size: int
 
 
-def drain(port: int, path: str, timeout: float = 600) -> Drained:
+def drain(port: int, path: str, timeout: float = 600, headers: str = CLOSE) -> Drained:
     """Send one request to 127.0.0.1 and throw the answer away, as fast as it comes.
 
     :raises TimeoutError: when nothing came for that many seconds.
@@ -102,7 +102,7 @@ def drain(port: int, path: str, timeout: float = 600) -> Drained:
     head, last, size, first = b"", b"", 0, 0.0
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         began = time.monotonic()
-        connection.sendall(request_bytes(port, path))
+        connection.sendall(request_bytes(port, path, headers=headers))
         while count := connection.recv_into(buffer):
             if not first:
                 head += buffer[:count]
