@@ -63,8 +63,16 @@ def keyset_rows(
     :param query: the query, without an order and without a limit. It selects the keys.
     :param keys: columns that identify a row together and are never ``NULL``, with an index.
     :param size: the number of rows in a page.
+    :raises ValueError: before the first row, for a query that does not select a key.
     :raises sqlalchemy.exc.SQLAlchemyError: at any row.
     """
+    selected = [*query.selected_columns]  # two of them may have the same name
+    places = []
+    for key in keys:
+        found = [at for at, column in enumerate(selected) if column.compare(key.expression)]
+        if not found:
+            raise ValueError(f"the query does not select {key}")
+        places.append(found[0])
     page = first = query.order_by(*keys).limit(size)
     while True:
         with engine.connect() as connection:
@@ -72,5 +80,5 @@ def keyset_rows(
         yield from rows
         if len(rows) < size:
             return
-        last = [literal(rows[-1]._mapping[key.key], key.type) for key in keys]
+        last = [literal(rows[-1][place], key.type) for place, key in zip(places, keys, strict=True)]
         page = first.where(tuple_(*keys) > tuple_(*last))
