@@ -37,6 +37,13 @@ def prepared(folder: Path, megabytes: int) -> dict[str, str]:
     return {"DATABASE_URL": f"sqlite:///{database}", "FLASK_ARCHIVE_FOLDER": str(files)}
 
 
+def one_file(folder: Path, megabytes: int) -> dict[str, str]:
+    """Make a file of a size, and return the environment that names its folder."""
+    with (folder / "large.bin").open("wb") as file:
+        file.truncate(megabytes * 1_000_000)
+    return {"FLASK_FILES_FOLDER": str(folder)}
+
+
 class Exported(NamedTuple):
     """A download, or an upload.
 
@@ -80,6 +87,7 @@ CASES = (
     Exported("examples.json_lines", "/flights.jsonl?end=marker", prepared, packages=("orjson",)),
     Exported("examples.json_lines", "/flights.json", prepared, packages=("orjson",)),
     Exported("examples.archive", "/flights.zip", prepared, packages=("zipstream-ng",)),
+    Exported("examples.files", "/files/large.bin", one_file),
 )
 
 

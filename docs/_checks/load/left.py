@@ -29,7 +29,7 @@ from .disconnected import (
     App,
     settled,
 )
-from .exported import prepared
+from .exported import one_file, prepared
 
 MEGABYTES = 100  # of a download: more than fits into the buffers of a connection
 BUFFER = 4096  # bytes that the kernel keeps for a client which does not read
@@ -155,6 +155,7 @@ CASES = (
     Left("examples.json_lines", "/flights.jsonl?end=marker", export),
     Left("examples.archive", "/flights.zip", export),
     Left("examples.command", "/commands", running, run_command),
+    Left("examples.files", "/files/large.bin", lambda folder: one_file(folder, MEGABYTES)),
 )
 
 
