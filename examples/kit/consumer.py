@@ -52,12 +52,12 @@ def start(command: Sequence[str], path: Path) -> None:
     file = lock(path)
     if file is None:
         return
-    with file:
+    with file, path.open("ab") as output:  # a copy of the locked file would keep the lock
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
+            stdout=output,
+            stderr=output,
             env=os.environ | {INHERITED: str(file.fileno())},
             pass_fds=[file.fileno()],
             start_new_session=True,  # CTRL+C in the terminal of the web process does not reach it

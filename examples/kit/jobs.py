@@ -17,6 +17,7 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound, ServiceUnavailab
 
 from .event_log.feed import Feed
 from .event_log.sqlite_log import SqliteLog, insert
+from .json_lines import to_json
 from .sse import HEARTBEAT, event
 
 TABLE = """
@@ -207,7 +208,8 @@ class Jobs:
         """Run a job to its end.
 
         :param steps: does the work, and yields how much is done. It is closed when the job is
-            cancelled. What a generator returns becomes the result of the job, if JSON can hold it.
+            cancelled. What a generator returns becomes the result of the job, by
+            :func:`.json_lines.to_json`.
         :param total: how much work there is.
         """
         if self.change(job_id, ["waiting"], state="running", total=total) is None:
@@ -227,7 +229,8 @@ class Jobs:
                 try:
                     done = next(iterator)
                 except StopIteration as end:
-                    return {"state": "done", "done": done, "result": json.dumps(end.value)}
+                    result = to_json(end.value).decode()
+                    return {"state": "done", "done": done, "result": result}
                 if (now := time.monotonic()) - written >= self.pause:
                     written = now
                     job = self.change(job_id, ["running"], done=done)

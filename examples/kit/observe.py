@@ -148,17 +148,23 @@ def observe(
 
     :param wsgi_app: the app, such as ``app.wsgi_app``.
     :param ended: each is called when a response is closed.
-    :param opened: called before the first chunk.
+    :param opened: called before the first chunk, and before ``ended`` with the same route.
     :param route: returns the route of a request, which is one of a small number of names.
     """
 
     def observed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         stream = Stream(environ["REQUEST_METHOD"], path)
+        unopened = [opened]
+
+        def report_opened() -> None:
+            while unopened:
+                report([unopened.pop()], stream)
 
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             stream.status, stream.route = int(status[:3]), route(environ)  # Flask forgets it soon
             stream.promised = Headers(headers).get("Content-Length", type=int)
+            report_opened()  # an app that is a generator calls this when its body is read
             return start_response(status, headers, *error)
 
         def finish() -> None:
@@ -168,17 +174,18 @@ def observe(
                 stream.fail(error)
                 raise
             finally:
+                report_opened()
                 stream.end()
                 report(ended, stream)
 
         try:
             body: Any = wsgi_app(environ, start)
         except BaseException as error:
+            report_opened()
             stream.fail(error)
             stream.end()
-            report([opened, *ended], stream)
+            report(ended, stream)
             raise
-        report([opened], stream)
         close_body = getattr(body, "close", lambda: None)
         counted = Body(body, stream, finish)
         if is_file(environ, body):
