@@ -244,7 +244,6 @@ class Command:
         self.stopped, self.over, self.lock = "", False, Lock()
         self.timer = Timer(seconds, self.stop, [f"stopped after {seconds:g} s"])
         self.timer.daemon = True
-        self.timer.start()
 
     def stop(self, reason: str) -> None:
         """End the command before its own end.
@@ -422,23 +421,28 @@ class Commands:
         form = form or PlainText()
         if not self.places.acquire(blocking=False):
             raise ServiceUnavailable(retry_after=5)
-        try:
-            process, outputs = start(
-                arguments, marked=marked, terminal=terminal, settings=settings, folder=folder
-            )
-        except (OSError, ValueError) as error:
-            self.places.release()
-            logger.warning("%s: %s", arguments[0], error)
-            number = getattr(error, "errno", errno.E2BIG)
-            raise REFUSALS.get(number, exceptions.NotImplemented)() from error
-        command = Command(process, outputs, self.seconds, self.places.release)
-        disconnected = Thread(target=command.stop, args=["the client disconnected"], daemon=True)
-        watch = DisconnectWatch(request.environ, disconnected.start)
-        headers = HEADERS | {"X-Content-Type-Options": "nosniff"}
-        body = shown(command, form, self.silence, watch)
-        response = Response(body, mimetype=form.mimetype, headers=headers)
-        response.call_on_close(watch.close)
-        response.call_on_close(command.close)
+        with ExitStack() as failed:
+            failed.callback(self.places.release)
+            try:
+                process, outputs = start(
+                    arguments, marked=marked, terminal=terminal, settings=settings, folder=folder
+                )
+            except (OSError, ValueError) as error:
+                logger.warning("%s: %s", arguments[0], error)
+                number = getattr(error, "errno", errno.E2BIG)
+                raise REFUSALS.get(number, exceptions.NotImplemented)() from error
+            command = Command(process, outputs, self.seconds, self.places.release)
+            failed.pop_all()
+            failed.callback(command.close)  # such as when no thread can start
+            command.timer.start()
+            leave = Thread(target=command.stop, args=["the client disconnected"], daemon=True)
+            watch = DisconnectWatch(request.environ, leave.start)
+            headers = HEADERS | {"X-Content-Type-Options": "nosniff"}
+            body = shown(command, form, self.silence, watch)
+            response = Response(body, mimetype=form.mimetype, headers=headers)
+            response.call_on_close(watch.close)
+            response.call_on_close(command.close)
+            failed.pop_all()
         return response
 
 
