@@ -56,12 +56,13 @@ def open_file(path: Path) -> BinaryIO:
     """Open a file, but no symbolic link, folder, pipe or device.
 
     :raises werkzeug.exceptions.NotFound: for all of these, and for a missing file.
+    :raises OSError: for another error, such as too many open files. Caches may keep a 404 response.
     """
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             abort(404)
         return path.open("rb")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         abort(404)
 
 
@@ -84,6 +85,8 @@ def part_of(pieces: Iterable[bytes], start: int, stop: int) -> Generator[bytes, 
 
     >>> list(part_of([b"UA 1545\n", b"B6 725\n"], 3, 10))
     [b'1545\n', b'B6']
+    >>> list(part_of([], 0, 0))
+    []
 
     :param pieces: the bytes from offset 0. They are closed when this generator is.
     :raises EOFError: when they end too early.
@@ -98,7 +101,8 @@ def part_of(pieces: Iterable[bytes], start: int, stop: int) -> Generator[bytes, 
                 return
     finally:
         close(pieces)
-    raise EOFError(f"the stream has {offset} bytes, and {stop} were promised")
+    if offset < stop:
+        raise EOFError(f"the stream has {offset} bytes, and {stop} were promised")
 
 
 def answer_range(response: Response, read: Read, length: int) -> Response:
