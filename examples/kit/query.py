@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 
 from flask import abort, request
 
-#: A moment of :rfc:`3339`. ``datetime.fromisoformat`` alone also accepts a NUL or a line end.
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+#: A moment of :rfc:`3339`. ``datetime.fromisoformat`` alone also accepts a NUL or a line end,
+#: ``+00:60``, and in Python 3.14 the hour 24.
+MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:[0-5]\d)", re.ASCII
+)
 
 
 def flag(name: str, value: str) -> bool:
