@@ -14,7 +14,6 @@ from huey import SqliteHuey
 
 from examples.kit.consumer import consume, start
 from examples.kit.jobs import Jobs
-from examples.kit.sse import HEADERS
 from examples.rows import iter_all_rows
 
 app = Flask(__name__)
@@ -71,10 +70,10 @@ def consumer_command(idle: float) -> None:
 @QUEUE.task()  # type: ignore[untyped-decorator]  # huey has no types
 def measure(job_id: str, rows: int) -> None:
     """Run a job. The queue calls it in the consumer."""
-    jobs().run(job_id, measure_delays(rows), total=rows)
+    jobs().run(job_id, measure_delays(rows))
 
 
-def measure_delays(rows: int) -> Generator[int, None, dict[str, float]]:
+def measure_delays(rows: int) -> Generator[tuple[int, int], None, dict[str, float]]:
     """Yield how many flights were read, and return the mean delay of each airport, in minutes.
 
     :param rows: how many flights to read.
@@ -84,7 +83,7 @@ def measure_delays(rows: int) -> Generator[int, None, dict[str, float]]:
         if isinstance(flight.delay, int):
             delays.setdefault(flight.origin, []).append(flight.delay)
         time.sleep(app.config["PROGRESS_PAUSE"])  # work that takes longer than this
-        yield done
+        yield done, rows
     return {airport: round(mean(each), 1) for airport, each in sorted(delays.items())}
 
 
@@ -104,10 +103,7 @@ def add() -> Response:
 @app.get("/jobs/<job_id>/events")
 def events(job_id: str) -> Response:
     """Send the state of a job, and each change of it."""
-    job = jobs().get(job_id)
-    if job.ended and request.headers.get("Last-Event-ID") == str(job.event):
-        return Response(status=204)  # an EventSource does not connect again
-    return Response(jobs().listen(job_id), mimetype="text/event-stream", headers=HEADERS)
+    return jobs().response(job_id)
 
 
 @app.delete("/jobs/<job_id>")

@@ -10,15 +10,20 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flask import Response, request
 from werkzeug.exceptions import BadRequest, Conflict, NotFound, ServiceUnavailable
 
 from .event_log.feed import Feed
 from .event_log.sqlite_log import SqliteLog, insert
 from .json_lines import to_json
-from .sse import HEARTBEAT, event
+from .sse import HEADERS, HEARTBEAT, event
+
+#: How much is done and how much there is, again and again.
+Steps = Iterable[tuple[int, int]]
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -88,10 +93,10 @@ class Jobs:
     >>> folder = TemporaryDirectory()
     >>> jobs = Jobs(f"{folder.name}/jobs.sqlite")
     >>> job = jobs.add(lambda job_id: None)
-    >>> jobs.run(job.id, [1, 2], total=2)
+    >>> jobs.run(job.id, [(1, 2), (2, 2)])
     >>> stream = jobs.listen(job.id)
     >>> next(stream), next(stream)
-    (b'retry: 1000\n', b'id: 3\ndata: {"state": "done", "done": 2, "total": 2, "result": null}\n\n')
+    (b'retry: 1000\n', b'id: 4\ndata: {"state": "done", "done": 2, "total": 2, "result": null}\n\n')
     >>> stream.close()
     >>> jobs.close()
     >>> folder.cleanup()
@@ -178,6 +183,18 @@ class Jobs:
             raise Conflict(f"the job is {self.get(job_id).state}")
         return job
 
+    def response(self, job_id: str) -> Response:
+        """Return the response with the events of a job, for a view.
+
+        It is 204 when the client has the last event, so that an ``EventSource`` ends.
+
+        :raises werkzeug.exceptions.NotFound: when there is no such job.
+        """
+        job = self.get(job_id)
+        if job.ended and request.headers.get("Last-Event-ID") == str(job.event):
+            return Response(status=204)
+        return Response(self.stream(job_id), mimetype="text/event-stream", headers=HEADERS)
+
     def listen(self, job_id: str) -> Generator[bytes, None, None]:
         """Return a stream of events: the state now, and then each change, up to the end.
 
@@ -204,15 +221,26 @@ class Jobs:
 
     # In the process that runs the jobs
 
-    def run(self, job_id: str, steps: Iterable[int], total: int) -> None:
+    def task(self, steps: Callable[..., Steps]) -> Callable[..., None]:
+        """Decorate a generator function, so that a queue can call it with the id of a job.
+
+        See :meth:`run`. The further arguments are passed to the function.
+        """
+
+        @wraps(steps)
+        def run(job_id: str, *arguments: Any) -> None:
+            self.run(job_id, steps(*arguments))
+
+        return run
+
+    def run(self, job_id: str, steps: Steps) -> None:
         """Run a job to its end.
 
-        :param steps: does the work, and yields how much is done. It is closed when the job is
-            cancelled. What a generator returns becomes the result of the job, by
-            :func:`.json_lines.to_json`.
-        :param total: how much work there is.
+        :param steps: does the work, and yields how much is done and how much there is. It is
+            closed when the job is cancelled. What a generator returns becomes the result of the
+            job, by :func:`.json_lines.to_json`.
         """
-        if self.change(job_id, ["waiting"], state="running", total=total) is None:
+        if self.change(job_id, ["waiting"], state="running") is None:
             return  # it was cancelled while it waited
         try:
             changes = self.follow(job_id, steps)
@@ -221,19 +249,19 @@ class Jobs:
             raise
         self.change(job_id, ["running"], **changes)
 
-    def follow(self, job_id: str, steps: Iterable[int]) -> dict[str, Any]:
+    def follow(self, job_id: str, steps: Steps) -> dict[str, Any]:
         """Run the steps of a job, write down how far it is, and return how it ended."""
-        written, done, iterator = time.monotonic(), 0, iter(steps)
+        written, done, total, iterator = -self.pause, 0, 0, iter(steps)
         try:
             while True:
                 try:
-                    done = next(iterator)
+                    done, total = next(iterator)
                 except StopIteration as end:
-                    result = to_json(end.value).decode()
-                    return {"state": "done", "done": done, "result": result}
+                    ended = {"state": "done", "done": done, "total": total}
+                    return ended | {"result": to_json(end.value).decode()}
                 if (now := time.monotonic()) - written >= self.pause:
                     written = now
-                    job = self.change(job_id, ["running"], done=done)
+                    job = self.change(job_id, ["running"], done=done, total=total)
                     if job is None or job.cancelling:
                         return {"state": "cancelled"}
         finally:
