@@ -42,7 +42,7 @@ PORT_OPTION = re.compile(r"(?<=--port )\d+|(?<=--port=)\d+|(?<=run -p )\d+")
 
 #: The port in the line of a configuration that says where to listen.
 LISTENS = re.compile(
-    r"(?:^|[{;])\s*(?:listen |bind |http(?:-socket)? *= *|http://|"
+    r"(?:^|[{;])\s*(?:listen |bind |http(?:-socket|_port)? *= *|http://|"
     r"- address:\s+socket_address: {address: )(?:127\.0\.0\.1|localhost)(?::|, port_value: )(\d+)",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -7,12 +7,14 @@ import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from inspect import iscoroutinefunction
 from io import StringIO
 from pathlib import Path
 from runpy import run_path
 from threading import Thread
 from typing import Any
 
+from a2wsgi import ASGIMiddleware
 from flask import Flask
 from werkzeug.test import Client
 
@@ -26,7 +28,7 @@ def names(file: str) -> dict[str, Any]:
 
 def first_page(app: Any) -> str:
     """Return the path of a view that needs no argument, or that of the root."""
-    rules = app.url_map.iter_rules() if isinstance(app, Flask) else ()
+    rules = app.url_map.iter_rules() if hasattr(app, "url_map") else ()
     paths = [rule.rule for rule in rules if "GET" in (rule.methods or ()) and not rule.arguments]
     return next(iter(paths), "/")
 
@@ -36,6 +38,8 @@ def ask(app: Any, problems: list[str]) -> None:
     if isinstance(app, Flask):
         app.config["PROPAGATE_EXCEPTIONS"] = True  # to name the error behind a 500
     path = first_page(app)
+    if iscoroutinefunction(type(app).__call__):  # of ASGI, such as Quart
+        app = ASGIMiddleware(app)
     try:
         with Client(app).get(path) as response:
             next(iter(response.response), None)
