@@ -138,7 +138,7 @@ def answer_range(response: Response, read: Read, length: int) -> Response:
         response.make_conditional(request)  # without accept_ranges it ignores the range
         if response.status_code == 412:
             abort(412)
-        chosen = chosen_range(f'"{etag}"', length)
+        chosen = chosen_range(f'"{etag}"', length) if response.status_code == 200 else None
     except HTTPException:
         response.close()
         raise
