@@ -40,7 +40,12 @@ extensions = [
 exclude_patterns = ["_build"]
 nitpicky = True
 # Annotations name a class by the module that defines it, and these are documented under others.
-nitpick_ignore_regex = [("py:class", r"pyarrow\.lib\..*|psycopg\.(_enums|pq\.abc)\..*")]
+nitpick_ignore_regex = [
+    (
+        "py:class",
+        r"pyarrow\.lib\..*|psycopg\.(_enums|pq\.abc)\..*|werkzeug\.datastructures\.accept\..*",
+    )
+]
 # How the tables of recorded results mark a cell; guide.css gives each its colour.
 rst_prolog = "\n".join(f".. role:: {mark}" for mark in ("good", "bad", "silent"))
 highlight_language = "python"
