@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.recorder import drain
+from docs.measurements.lab.recorder import CLOSE, drain
 from docs.measurements.lab.results import Cells, recorded
 from docs.measurements.speed.memory import peak
 from examples.rows import batches, fill_sqlite, read_january
@@ -42,6 +42,11 @@ def one_file(folder: Path, megabytes: int) -> dict[str, str]:
     with (folder / "large.bin").open("wb") as file:
         file.truncate(megabytes * 1_000_000)
     return {"FLASK_FILES_FOLDER": str(folder)}
+
+
+def compressed(port: int, path: str, _: int) -> int:
+    """Read a response as a client that decodes zstd, and return its size, in bytes."""
+    return drain(port, path, headers=f"{CLOSE}Accept-Encoding: zstd\r\n").size
 
 
 class Exported(NamedTuple):
@@ -88,6 +93,7 @@ CASES = (
     Exported("examples.json_lines", "/flights.json", prepared, packages=("orjson",)),
     Exported("examples.archive", "/flights.zip", prepared, packages=("zipstream-ng",)),
     Exported("examples.files", "/files/large.bin", one_file),
+    Exported("examples.compressed", "/compressed.jsonl", prepared, compressed),
 )
 
 

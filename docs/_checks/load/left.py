@@ -17,7 +17,7 @@ import psutil
 
 from docs.measurements.lab.measurement import measured_on
 from docs.measurements.lab.processes import gunicorn
-from docs.measurements.lab.recorder import request_bytes
+from docs.measurements.lab.recorder import CLOSE, request_bytes
 from docs.measurements.lab.results import Cells, recorded
 
 from .disconnected import (
@@ -150,10 +150,16 @@ def run_command(port: int, path: str, situation: str) -> bytes:
     return request_bytes(port, f"{path}/{situation}", "POST", headers=headers)
 
 
+def get_compressed(port: int, path: str, _: str) -> bytes:
+    """Return the request of a client that decodes zstd, whose compressor needs most memory."""
+    return request_bytes(port, path, headers=f"{CLOSE}Accept-Encoding: zstd\r\n")
+
+
 #: A row for each, by both workers.
 CASES = (
     Left("examples.json_lines", "/flights.jsonl?end=marker", export),
     Left("examples.archive", "/flights.zip", export),
+    Left("examples.compressed", "/compressed.jsonl", export, get_compressed),
     Left("examples.command", "/commands", running, run_command),
     Left("examples.files", "/files/large.bin", lambda folder: one_file(folder, MEGABYTES)),
 )
