@@ -113,7 +113,7 @@ def compress(
             if collected and (collected >= size or time.monotonic() >= due):
                 packed += compressor.flush()
                 collected, due = 0, time.monotonic() + seconds
-            if packed:
+            if packed or not data:  # an empty piece lets the server send its headers
                 yield packed
     except Exception:
         if collected:
