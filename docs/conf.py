@@ -43,7 +43,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:class",
-        r"pyarrow\.lib\..*|psycopg\.(_enums|pq\.abc)\..*|werkzeug\.datastructures\.accept\..*",
+        r"(pyarrow\.lib|psycopg\.(_enums|pq\.abc)|sqlalchemy|werkzeug\.datastructures\.accept)\..*",
     )
 ]
 # How the tables of recorded results mark a cell; guide.css gives each its colour.
@@ -62,6 +62,7 @@ intersphinx_mapping = {
         "markupsafe": "https://markupsafe.palletsprojects.com/en/stable/",
         "psycopg": "https://www.psycopg.org/psycopg3/docs/",
         "python": "https://docs.python.org/3/",
+        "sqlalchemy": "https://docs.sqlalchemy.org/en/21/",
         "werkzeug": "https://werkzeug.palletsprojects.com/en/stable/",
     }.items()
 }

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response
-from sqlalchemy import Engine, Numeric, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy import (
+    Engine,
+    Index,
+    Numeric,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from examples.kit.chunks import join_chunks, prime
@@ -51,7 +61,10 @@ class Order(Base):
     customer: Mapped[str]
     note: Mapped[str]
     amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    #: The keys of the pages, in their order.
+    __table_args__ = (Index("orders_by_time", "created_at", "id"),)
 
 
 #: The columns of the export.

@@ -19,9 +19,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     >>> from sqlalchemy import create_engine, select
     >>> moment = datetime.fromisoformat("2026-03-29T03:00:00+02:00")
-    >>> with create_engine("sqlite://").connect() as connection:
+    >>> engine = create_engine("sqlite://")
+    >>> with engine.connect() as connection:
     ...     str(connection.scalar(select(literal(moment, UtcDateTime))))
     '2026-03-29 01:00:00+00:00'
+    >>> engine.dispose()
     """
 
     #: What the database stores.

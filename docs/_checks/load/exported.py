@@ -17,6 +17,8 @@ from docs.measurements.lab.results import Cells, recorded
 from docs.measurements.speed.memory import peak
 from examples.rows import batches, fill_sqlite, read_january
 
+from .queried import filled
+
 MEGABYTES = (10, 100, 1000)
 ROW_BYTES = 300  # of a flight as JSON, about
 FILES = 10  # in an archive
@@ -87,8 +89,16 @@ class Exported(NamedTuple):
                 }
 
 
+def orders(folder: Path, megabytes: int) -> dict[str, str]:
+    """Make a database of orders of a size, and return the environment that names it."""
+    url = f"sqlite:///{folder}/orders.sqlite"
+    filled(url, megabytes)
+    return {"FLASK_ORDERS_URL": url}
+
+
 #: Three rows for each, by both workers.
 CASES = (
+    Exported("examples.orders", "/orders.csv?end=marker", orders, packages=("sqlalchemy",)),
     Exported("examples.json_lines", "/flights.jsonl?end=marker", prepared, packages=("orjson",)),
     Exported("examples.json_lines", "/flights.json", prepared, packages=("orjson",)),
     Exported("examples.archive", "/flights.zip", prepared, packages=("zipstream-ng",)),

@@ -29,7 +29,7 @@ from .disconnected import (
     App,
     settled,
 )
-from .exported import one_file, prepared
+from .exported import one_file, orders, prepared
 
 MEGABYTES = 100  # of a download: more than fits into the buffers of a connection
 BUFFER = 4096  # bytes that the kernel keeps for a client which does not read
@@ -157,6 +157,7 @@ def get_compressed(port: int, path: str, _: str) -> bytes:
 
 #: A row for each, by both workers.
 CASES = (
+    Left("examples.orders", "/orders.csv?end=marker", lambda folder: orders(folder, MEGABYTES)),
     Left("examples.json_lines", "/flights.jsonl?end=marker", export),
     Left("examples.archive", "/flights.zip", export),
     Left("examples.compressed", "/compressed.jsonl", export, get_compressed),
