@@ -54,7 +54,7 @@ DECODERS: dict[str, Callable[[], Callable[[bytes], bytes]]] = {
 
 COMPRESSORS = 20  # that are open at once
 PIECES = 200  # that each compresses
-PACKAGES = ("brotli", "backports.zstd")
+PACKAGES = ("brotli", *(["backports.zstd"] if sys.version_info < (3, 14) else []))
 
 
 def tokens() -> Iterator[bytes]:
