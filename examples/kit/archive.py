@@ -1,6 +1,7 @@
 """Send files as one ZIP archive that is written while it is sent."""
 
 from collections.abc import Generator, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -77,7 +78,7 @@ def check_names(names: Iterable[str]) -> None:
     ValueError: 'ua.csv' is in the archive twice
 
     :raises ValueError: for a name with ``..``, a control character, a backslash, a colon or a slash
-        at its start, and for a name that some systems treat as an earlier name.
+        at its start, and for a name that some systems treat as an earlier name or as its folder.
     """
     seen = set()
     for name in names:
@@ -89,6 +90,10 @@ def check_names(names: Iterable[str]) -> None:
         if same in seen:
             raise ValueError(f"{name!r} is in the archive twice")
         seen.add(same)
+    in_order = sorted(name.replace("/", "\0") for name in seen)  # what is in a folder follows it
+    for name, following in pairwise(in_order):
+        if following.startswith(f"{name}\0"):
+            raise ValueError(f"{name!r} is a file and a folder in the archive")
 
 
 def within(pieces: Iterable[bytes], length: int) -> Generator[bytes, None, None]:

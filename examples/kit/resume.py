@@ -1,4 +1,4 @@
-"""Receive uploads that a client can resume after a lost connection, by the protocol tus 1.0."""
+"""Receive uploads that a client can resume after a lost connection (tus 1.0, POSIX)."""
 
 import fcntl
 import os
