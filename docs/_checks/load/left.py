@@ -32,6 +32,7 @@ from .disconnected import (
 from .exported import one_file, orders, prepared
 
 MEGABYTES = 100  # of a download: more than fits into the buffers of a connection
+HALF = bytes(500_000)  # of an upload
 BUFFER = 4096  # bytes that the kernel keeps for a client which does not read
 
 
@@ -155,6 +156,19 @@ def get_compressed(port: int, path: str, _: str) -> bytes:
     return request_bytes(port, path, headers=f"{CLOSE}Accept-Encoding: zstd\r\n")
 
 
+def put(port: int, path: str, _: str) -> bytes:
+    """Return the head of an upload."""
+    return request_bytes(port, path, "PUT", headers=f"Content-Length: {2 * len(HALF)}\r\n")
+
+
+def leave_upload(port: int, request: bytes, situation: str) -> None:
+    """Send the head of an upload, or half of the body too, and disconnect, after a pause or not."""
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
+        client.sendall(request if situation == "before" else request + HALF)
+        if situation == "silent":
+            time.sleep(LEFT_AFTER)
+
+
 #: A row for each, by both workers.
 CASES = (
     Left("examples.orders", "/orders.csv?end=marker", lambda folder: orders(folder, MEGABYTES)),
@@ -163,6 +177,14 @@ CASES = (
     Left("examples.compressed", "/compressed.jsonl", export, get_compressed),
     Left("examples.command", "/commands", running, run_command),
     Left("examples.files", "/files/large.bin", lambda folder: one_file(folder, MEGABYTES)),
+    Left(
+        "examples.upload",
+        "/files/cut.bin",
+        lambda folder: {"FLASK_UPLOAD_FOLDER": str(folder)},
+        put,
+        leave_upload,
+    ),
+    Left("examples.frames", "/camera?fps=10", lambda folder: {"FLASK_FRAMES_FOLDER": str(folder)}),
 )
 
 
