@@ -11,6 +11,7 @@ from examples import (
     compressed,
     events,
     files,
+    frames,
     greeting,
     json_lines,
     large_csv,
@@ -38,6 +39,7 @@ EXAMPLES = {
     command: "",
     upload: "",
     progress: "",
+    frames: "",
 }
 
 app = Flask(__name__)
