@@ -155,11 +155,15 @@ def compressed(
     """
     headers = response.headers
     streamed = response.is_streamed and not response.direct_passthrough
-    if not streamed or not COMPRESSIBLE.fullmatch(response.mimetype or ""):
+    unchanged = response.status_code == 304  # it has the headers of the 200, and no body
+    if not (streamed or unchanged) or not COMPRESSIBLE.fullmatch(response.mimetype or ""):
         return response
     response.vary.add("Accept-Encoding")
     kept = "Content-Encoding" in headers or "Content-Range" in headers
-    if kept or response.cache_control.no_transform or response.status_code in (204, 304):
+    if kept or response.cache_control.no_transform or response.status_code == 204:
+        return response
+    if unchanged:
+        weaken(response)
         return response
     coding = best(request.accept_encodings, filter(INSTALLED.__contains__, codings))
     if coding is None:
@@ -174,10 +178,21 @@ def compressed(
         headers["Content-Encoding"] = coding
         for name in OF_THE_BODY:
             headers.pop(name, None)
-        etag, weak = response.get_etag()
-        if etag and not weak:
-            response.set_etag(etag, weak=True)
+        weaken(response)
     return response
+
+
+def weaken(response: Response) -> None:
+    """Make a strong ETag weak.
+
+    >>> response = Response(headers={"ETag": '"january"'})
+    >>> weaken(response)
+    >>> response.headers["ETag"]
+    'W/"january"'
+    """
+    etag, weak = response.get_etag()
+    if etag and not weak:
+        response.set_etag(etag, weak=True)
 
 
 def best(accepted: Accept, codings: Iterable[str]) -> str | None:
