@@ -9,8 +9,7 @@ from pathlib import Path
 from flask import Flask, Response, abort, render_template, request
 from PIL import Image, ImageDraw
 
-from examples.kit.frames import SharedCamera, jpeg
-from examples.kit.sse import HEADERS
+from examples.kit.frames import IMAGE_HEADERS, SharedCamera, jpeg
 
 #: The pixels of a frame.
 SIZES = {"small": (320, 240), "large": (640, 480)}
@@ -77,4 +76,4 @@ def stream() -> Response:
 def frame() -> Response:
     """Send the latest frame, of a ``?size=``."""
     with closing(camera(chosen("size", SIZES, "small")).frames()) as frames:
-        return Response(next(frames), mimetype="image/jpeg", headers=HEADERS)
+        return Response(next(frames), mimetype="image/jpeg", headers=IMAGE_HEADERS)

@@ -27,6 +27,9 @@ BOUNDARY = "frame"
 #: The type of the stream.
 CONTENT_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 
+#: Headers of the stream. Pages of another origin cannot show it.
+IMAGE_HEADERS = HEADERS | {"Cross-Origin-Resource-Policy": "same-origin"}
+
 #: Seconds for which the camera stays open after its last viewer, such as while a page reloads.
 LINGER = 2.0
 
@@ -93,6 +96,11 @@ def multipart(frames: Iterable[bytes], *, lengths: bool = False) -> Iterator[byt
         close(frames)
 
 
+def seconds_from_now(status: os.stat_result) -> float:
+    """Return how far the time of a file is from now, also after the clock was set back."""
+    return abs(time.time() - status.st_mtime)
+
+
 class SharedCamera:
     """A camera that one process opens, for the viewers of all processes.
 
@@ -135,7 +143,7 @@ class SharedCamera:
         """
         skip_old_frames(request.environ)
         body = prime(multipart(self.frames(fps), lengths=lengths))
-        return Response(body, content_type=CONTENT_TYPE, headers=HEADERS)
+        return Response(body, content_type=CONTENT_TYPE, headers=IMAGE_HEADERS)
 
     def frames(self, fps: float = 60) -> Generator[bytes, None, None]:
         """Yield the latest frame each time that the viewer is ready for one.
@@ -163,14 +171,20 @@ class SharedCamera:
 
     @contextmanager
     def viewing(self) -> Iterator[None]:
-        """Let the camera run while the block does."""
+        """Let the camera run while the block does.
+
+        :raises PermissionError: for a folder of another user, who could see the frames.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder.lstat().st_uid != os.geteuid():
+            raise PermissionError(f"{self.folder} belongs to another user")
         with self.changed:
             self.viewers += 1
-            if not self.thread or not self.thread.is_alive():  # such as after a fork
-                self.thread = Thread(target=self.follow, daemon=True)
-                self.thread.start()
         try:
+            with self.changed:
+                if not self.thread or not self.thread.is_alive():  # such as after a fork
+                    self.thread = Thread(target=self.follow, daemon=True)
+                    self.thread.start()
             yield
         finally:
             with self.changed:
@@ -219,7 +233,7 @@ class SharedCamera:
                 watched = self.folder / "watched"
                 if self.viewers:
                     watched.touch()
-                elif time.time() - watched.stat().st_mtime > LINGER:
+                elif seconds_from_now(watched.stat()) > LINGER:
                     return
         finally:
             close(frames)
@@ -230,7 +244,7 @@ class SharedCamera:
         with suppress(FileNotFoundError), (self.folder / "latest.jpg").open("rb") as file:
             status = os.fstat(file.fileno())
             seen = (status.st_ino, status.st_mtime_ns)
-            if seen != self.seen and time.time() - status.st_mtime < LINGER:
+            if seen != self.seen and seconds_from_now(status) < LINGER:
                 self.seen = seen
                 self.show(file.read())
 
