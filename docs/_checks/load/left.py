@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import cache
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -169,6 +171,31 @@ def leave_upload(port: int, request: bytes, situation: str) -> None:
             time.sleep(LEFT_AFTER)
 
 
+def working(folder: Path) -> dict[str, str]:
+    """Return the environment of the app that shows the progress of jobs."""
+    return {"FLASK_PROGRESS_FOLDER": str(folder), "FLASK_PROGRESS_SILENCE": "0.2"}
+
+
+@cache
+def long_jobs(port: int) -> list[str]:
+    """Start three jobs that outlast the measurement, and return their paths. The third waits."""
+    paths = []
+    for _ in range(3):
+        with closing(HTTPConnection("127.0.0.1", port)) as connection:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/jobs", '{"rows": 10000}', headers)
+            response = connection.getresponse()
+            paths.append(response.headers["Location"])
+            response.read()
+    return paths
+
+
+def watch_job(port: int, path: str, situation: str) -> bytes:
+    """Return the request for the events of a job: of one that waits where a client is silent."""
+    job = long_jobs(port)[2 if situation == "silent" else 0]
+    return request_bytes(port, f"{job}{path.removeprefix('/jobs')}")
+
+
 #: A row for each, by both workers.
 CASES = (
     Left("examples.orders", "/orders.csv?end=marker", lambda folder: orders(folder, MEGABYTES)),
@@ -185,6 +212,7 @@ CASES = (
         leave_upload,
     ),
     Left("examples.frames", "/camera?fps=10", lambda folder: {"FLASK_FRAMES_FOLDER": str(folder)}),
+    Left("examples.progress", "/jobs/events", working, watch_job),
 )
 
 
