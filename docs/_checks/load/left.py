@@ -158,15 +158,19 @@ def get_compressed(port: int, path: str, _: str) -> bytes:
     return request_bytes(port, path, headers=f"{CLOSE}Accept-Encoding: zstd\r\n")
 
 
-def put(port: int, path: str, _: str) -> bytes:
-    """Return the head of an upload."""
-    return request_bytes(port, path, "PUT", headers=f"Content-Length: {2 * len(HALF)}\r\n")
+def put(port: int, path: str, situation: str) -> bytes:
+    """Return the head of an upload. A client that does not pause sends it in chunks."""
+    framing = f"Content-Length: {2 * len(HALF)}"
+    if situation == "flows":
+        framing = "Transfer-Encoding: chunked"
+    return request_bytes(port, path, "PUT", headers=f"{framing}\r\n")
 
 
 def leave_upload(port: int, request: bytes, situation: str) -> None:
     """Send the head of an upload, or half of the body too, and disconnect, after a pause or not."""
+    start = b"%x\r\n" % (2 * len(HALF)) if situation == "flows" else b""
     with socket.create_connection(("127.0.0.1", port), 60) as client:
-        client.sendall(request if situation == "before" else request + HALF)
+        client.sendall(request if situation == "before" else request + start + HALF)
         if situation == "silent":
             time.sleep(LEFT_AFTER)
 

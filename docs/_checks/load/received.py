@@ -1,11 +1,8 @@
-"""Measure the memory of uploads from 10 MB to 1 GB, and count what a thousand cut uploads leave."""
+"""Measure the memory of uploads from 10 MB to 1 GB."""
 
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from docs.measurements.lab.measurement import measured_on
@@ -14,16 +11,10 @@ from docs.measurements.lab.recorder import CLOSE, request_bytes
 from docs.measurements.lab.results import Cells
 from docs.measurements.speed.memory import peak
 
-from .workers import wait_until
-
 MEGABYTE = 1_000_000
 SIZES = 10, 100, 1000  # MB
 PIECE = bytes(MEGABYTE)
-CLIENTS = 1000
-AT_ONCE = 50
-SILENT = 0.3  # seconds for which a client sends nothing before it disconnects
-SETTLING = 2.0  # seconds within which the worker has accepted the last connection
-WORKERS = {"gthread": f"-k gthread --threads {2 * AT_ONCE}", "gevent": "-k gevent"}
+WORKERS = {"gthread": "-k gthread --threads 100", "gevent": "-k gevent"}
 
 PART = b'--B\r\nContent-Disposition: form-data; name="list"; filename="form"\r\n\r\n'
 END = b"\r\n--B--\r\n"
@@ -67,35 +58,6 @@ def memory(served: Gunicorn) -> Iterator[Cells]:
             }
 
 
-def leave(port: int, number: int) -> None:
-    """Disconnect: a half while silent, a quarter before the first byte, a quarter while sending."""
-    head = "Content-Length: 10000000\r\n" if number % 8 < 4 else CHUNKED
-    request = request_bytes(port, f"/files/cut-{number}", "PUT", headers=head)
-    with socket.create_connection(("127.0.0.1", port), 60) as client, suppress(OSError):
-        client.sendall(request)
-        if number % 4:
-            client.sendall(PIECE[:100_000] if "Length" in head else b"186a0\r\n" + PIECE[:100_000])
-        if number % 4 > 1:
-            time.sleep(SILENT)
-
-
-def cut(served: Gunicorn, folder: Path) -> Cells:
-    """Let a thousand clients disconnect in their uploads, and count what is more than before."""
-    files, before = set(folder.iterdir()), served.worker.num_fds()
-    began = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda number: leave(served.port, number), range(CLIENTS)))
-    time.sleep(SETTLING)
-    wait_until(lambda: served.worker.num_fds() <= before and set(folder.iterdir()) <= files)
-    return {
-        "upload": "cut",
-        "clients": CLIENTS,
-        "files left": len(set(folder.iterdir()) - files),
-        "descriptors left": max(0, served.worker.num_fds() - before),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-
-
 def received_rows() -> Iterator[Cells]:
     """Yield the rows of the table."""
     for worker, options in WORKERS.items():
@@ -103,5 +65,5 @@ def received_rows() -> Iterator[Cells]:
             settings = {"FLASK_UPLOAD_FOLDER": name}
             with gunicorn("examples.upload:app", options, settings=settings) as served:
                 send(served, "length", 1)  # until all is loaded that is loaded once
-                for cells in [*memory(served), cut(served, Path(name))]:
+                for cells in memory(served):
                     yield {"worker": worker, **cells, **measured_on("gunicorn", "gevent")}
