@@ -81,7 +81,7 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
     while file := os.fdopen(int(descriptor), "ab") if descriptor else lock(path):
         descriptor = None
         with file:
-            jobs.recover()
+            jobs.recover(lambda: [task.args[0] for task in queue.pending() if task.args])
             consumer = queue.create_consumer(
                 **{"workers": 2, "periodic": False, "max_delay": 0.2, "shutdown_timeout": 25}
                 | {"graceful_signal": "TERM"}

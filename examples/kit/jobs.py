@@ -25,6 +25,9 @@ from .sse import HEADERS, HEARTBEAT, event
 #: How much is done and how much there is, again and again.
 Steps = Iterable[tuple[int, int]]
 
+#: Seconds after which a job that was added is in the queue.
+ADDING = 1.0
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, key TEXT UNIQUE, state TEXT NOT NULL, done INTEGER NOT NULL,
@@ -268,12 +271,21 @@ class Jobs:
             if isinstance(steps, Generator):
                 steps.close()
 
-    def recover(self) -> None:
-        """Let the jobs fail that run. Call it when the only process that runs jobs starts."""
+    def recover(self, queued: Callable[[], Sequence[object]]) -> None:
+        """Let the jobs fail that a killed process was running, or had taken from the queue.
+
+        Call it when the only process that runs jobs starts, before it runs one.
+
+        :param queued: returns the ids of the jobs in the queue.
+        """
         with self.file.writing() as connection:
-            ids = connection.execute("SELECT id FROM jobs WHERE state = 'running'").fetchall()
-        for (job_id,) in ids:
-            self.change(job_id, ["running"], state="failed")
+            rows = connection.execute("SELECT id, state FROM jobs").fetchall()
+        waiting = [job_id for job_id, state in rows if state == "waiting"]
+        if lost := absent(waiting, queued()):
+            time.sleep(ADDING)
+            lost = absent(lost, queued())
+        for job_id in lost + [job_id for job_id, state in rows if state == "running"]:
+            self.change(job_id, ["waiting", "running"], state="failed")
 
     def running(self) -> int:
         """Return how many jobs run."""
@@ -301,6 +313,11 @@ class Jobs:
         row = [*job, time.time()]
         connection.execute(f"REPLACE INTO jobs VALUES ({', '.join('?' * len(row))})", row)
         return job
+
+
+def absent(ids: list[str], queued: Sequence[object]) -> list[str]:
+    """Return the ids that are not in a queue."""
+    return [job_id for job_id in ids if job_id not in queued]
 
 
 def find(connection: sqlite3.Connection, column: str, value: str) -> Job | None:
