@@ -109,8 +109,8 @@ class SharedCamera:
 
     :param source: opens the camera, and yields JPEG images at its own pace. It is closed when
         nobody watches.
-    :param folder: for the lock and the frame, the same for all processes. Use one in memory, such
-        as below ``/dev/shm`` or ``/run``.
+    :param folder: for the lock and the frame, the same for all processes, and owned by their user.
+        Use one in memory, such as below ``/dev/shm`` or ``/run``.
     :param again: seconds without a new frame after which a viewer receives the last one again. A
         viewer that has disconnected is noticed then.
     :param patience: seconds without a new frame after which a stream ends.
