@@ -29,7 +29,7 @@ def embedded() -> Path:
     for row in read_january():
         carriers[row[Flight._fields.index("carrier")]].append(row)
     EMBEDDED.mkdir(exist_ok=True)
-    with TemporaryDirectory(dir=EMBEDDED) as part:
+    with TemporaryDirectory(dir=EMBEDDED, prefix=".") as part:
         for carrier, rows in carriers.items():
             path = Path(part, f"{carrier}.csv")
             with path.open("w", encoding="utf-8", newline="") as file:

@@ -38,18 +38,29 @@ def send_zip(files: Mapping[str, Path], name: str) -> Response:
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """Return the files of a folder by name, for :func:`send_zip`.
+    """Return the files of a folder and of its sub-folders by name, for :func:`send_zip`.
 
-    Hidden files are left out, such as the part file of an upload. So are folders, pipes and links,
-    which may lead out of the folder.
+    Hidden files and folders are left out, such as the part file of an upload. So are empty folders,
+    pipes and links, which may lead out of the folder.
 
-    >>> for name in (".part", "UA.csv"):
+    >>> Path("2013").mkdir()
+    >>> for name in (".part", "2013/UA.csv"):
     ...     _ = Path(name).write_text("UA 1545")
-    >>> "UA.csv" in files_of(Path()), ".part" in files_of(Path())
+    >>> files = files_of(Path())
+    >>> "2013/UA.csv" in files, ".part" in files
     (True, False)
+
+    :raises OSError: when the folder or a sub-folder cannot be read.
     """
-    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.is_symlink())
-    return {path.name: path for path in files if not path.name.startswith(".")}
+    files = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.is_symlink():
+            continue
+        if path.is_dir():
+            files |= {f"{path.name}/{name}": file for name, file in files_of(path).items()}
+        elif path.is_file():
+            files[path.name] = path
+    return files
 
 
 def archive_response(archive: Any, name: str) -> Response:
