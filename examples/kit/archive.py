@@ -52,7 +52,7 @@ def files_of(folder: Path) -> dict[str, Path]:
 
     :raises OSError: when the folder or a sub-folder cannot be read.
     """
-    files = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.is_symlink():
             continue

@@ -26,10 +26,11 @@ LINE_ENDS = {
 RESERVED = frozenset(["end", "error"])
 
 
-def plain(value: object) -> str | None:
+def plain(value: object) -> object:
     """Return a value that JSON lacks as text: an argument ``default`` of ``json`` and ``orjson``.
 
-    NaN and infinity of ``Decimal`` become ``None``, as those of a float.
+    NaN and infinity of ``Decimal`` become ``None``, as those of a float. A mapping becomes a
+    dictionary, such as a row of ``session.execute(…).mappings()`` of SQLAlchemy.
 
     >>> from datetime import UTC, datetime
     >>> plain(Decimal("1.10")), plain(datetime(2013, 1, 1, 5, 17, tzinfo=UTC))
@@ -46,6 +47,8 @@ def plain(value: object) -> str | None:
         return str(value) if value.is_finite() else None
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
@@ -61,8 +64,8 @@ def to_json(value: object) -> bytes:
     >>> print(to_json(row).decode())
     {"name":"Société","fare":"1.10","delay":null}
 
-    :param value: what ``json.dumps`` accepts, dates, ``Decimal`` and ``UUID``. NaN and infinity
-        become ``null``. Half of a surrogate pair becomes its escape.
+    :param value: what ``json.dumps`` accepts, a mapping, dates, ``Decimal`` and ``UUID``. NaN and
+        infinity become ``null``. Half of a surrogate pair becomes its escape.
     :raises TypeError: for any other type.
     """
     try:
@@ -96,7 +99,7 @@ def json_lines(
     >>> list(json_lines([{"flight": 1545}], end_marker=True))
     [b'{"flight":1545}\n', b'{"end":true,"count":1}\n']
 
-    :param rows: a dictionary for each row. They are closed when this generator is closed.
+    :param rows: a dictionary, or another mapping, for each row. They are closed when this generator is closed.
     :param encode: returns a row as JSON in UTF-8, such as ``partial(orjson.dumps, default=plain)``.
     :param end_marker: end with a line that counts the rows. If the rows fail after the first one,
         the error is logged, and the last line is ``{"error":"incomplete"}``.
