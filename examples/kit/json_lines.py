@@ -99,7 +99,8 @@ def json_lines(
     >>> list(json_lines([{"flight": 1545}], end_marker=True))
     [b'{"flight":1545}\n', b'{"end":true,"count":1}\n']
 
-    :param rows: a dictionary, or another mapping, for each row. They are closed when this generator is closed.
+    :param rows: a mapping for each row, such as a dictionary. They are closed when this generator
+        is closed.
     :param encode: returns a row as JSON in UTF-8, such as ``partial(orjson.dumps, default=plain)``.
     :param end_marker: end with a line that counts the rows. If the rows fail after the first one,
         the error is logged, and the last line is ``{"error":"incomplete"}``.
