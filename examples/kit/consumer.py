@@ -6,11 +6,15 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
 from .jobs import Jobs
+
+#: Seconds between two looks for jobs that wait and are not in the queue.
+LOOK = 10.0
 
 #: The environment variable with the descriptor of a lock file that the parent has locked.
 INHERITED = "CONSUMER_LOCK"
@@ -71,7 +75,8 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
     SIGTERM ends it: it waits for the jobs that run, at most ``shutdown_timeout`` seconds.
 
     :param queue: a queue of huey, whose tasks call :meth:`~examples.kit.jobs.Jobs.run`.
-    :param jobs: their states. Those that a killed consumer left running fail now.
+    :param jobs: their states. Those that a killed consumer left running fail now, and those that
+        wait and are not in the queue fail within some seconds.
     :param path: the lock file.
     :param idle: seconds without a job after which it ends.
     :param options: options of huey's ``Consumer``.
@@ -81,7 +86,7 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
     while file := os.fdopen(int(descriptor), "ab") if descriptor else lock(path):
         descriptor = None
         with file:
-            jobs.recover(lambda: [task.args[0] for task in queue.pending() if task.args])
+            jobs.recover(partial(queued, queue))
             consumer = queue.create_consumer(
                 **{"workers": 2, "periodic": False, "max_delay": 0.2, "shutdown_timeout": 25}
                 | {"graceful_signal": "TERM"}
@@ -97,8 +102,13 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
     return False
 
 
+def queued(queue: Any) -> list[object]:
+    """Return the ids of the jobs in a queue of huey, also of those that run later."""
+    return [task.args[0] for task in [*queue.pending(), *queue.scheduled()] if task.args]
+
+
 class Watch(Thread):
-    """End a consumer that has had no job for some time."""
+    """End a consumer that has had no job for some time, and let lost jobs fail."""
 
     def __init__(self, consumer: Any, jobs: Jobs, idle: float) -> None:
         super().__init__(daemon=True)
@@ -108,10 +118,13 @@ class Watch(Thread):
 
     def run(self) -> None:
         """Look at the jobs until the consumer ends."""
-        since = time.monotonic()
+        since = looked = time.monotonic()
         while not self.consumer.stop_flag.wait(0.2):
             if self.consumer.huey.pending_count() or self.jobs.running():
                 since = time.monotonic()
+            if time.monotonic() - looked > LOOK:
+                looked = time.monotonic()
+                self.jobs.fail_lost(partial(queued, self.consumer.huey))
             if time.monotonic() - since > self.idle:
                 self.idle_too_long = True
                 self.consumer.stop(graceful=True)

@@ -278,14 +278,29 @@ class Jobs:
 
         :param queued: returns the ids of the jobs in the queue.
         """
-        with self.file.writing() as connection:
-            rows = connection.execute("SELECT id, state FROM jobs").fetchall()
-        waiting = [job_id for job_id, state in rows if state == "waiting"]
-        if lost := absent(waiting, queued()):
+        for job_id in self.ids("running"):
+            self.change(job_id, ["running"], state="failed")
+        self.fail_lost(queued)
+
+    def fail_lost(self, queued: Callable[[], Sequence[object]]) -> None:
+        """Let the jobs fail that wait and are not in the queue, as nothing would ever run them.
+
+        A web process was killed before it added such a job to the queue, or a consumer was killed
+        before it ran the job. Other jobs may run meanwhile: each of them is looked for twice, and
+        a job that failed here is not run later.
+
+        :param queued: returns the ids of the jobs in the queue.
+        """
+        if lost := absent(self.ids("waiting"), queued()):
             time.sleep(ADDING)
-            lost = absent(lost, queued())
-        for job_id in lost + [job_id for job_id, state in rows if state == "running"]:
-            self.change(job_id, ["waiting", "running"], state="failed")
+            for job_id in absent(lost, queued()):
+                self.change(job_id, ["waiting"], state="failed")
+
+    def ids(self, state: str) -> list[str]:
+        """Return the ids of the jobs in a state."""
+        with self.file.writing() as connection:
+            rows = connection.execute("SELECT id FROM jobs WHERE state = ?", [state]).fetchall()
+        return [job_id for (job_id,) in rows]
 
     def running(self) -> int:
         """Return how many jobs run."""
