@@ -73,6 +73,7 @@ linkcheck_ignore = [r"http://127\.0\.0\.1"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+always_use_bars_union = True
 # The last release for Python 3.11 calls what Sphinx 10, which has no 3.11, will take away.
 filterwarnings("ignore", category=RemovedInSphinx10Warning, module="sphinx_autodoc_typehints")
 
