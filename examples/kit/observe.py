@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -239,6 +240,8 @@ class StreamMetrics:
     def __init__(self, registry: Any = None) -> None:
         from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
+        if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
         into: Any = {"registry": registry or REGISTRY, "labelnames": ["route"]}
         by_outcome = into | {"labelnames": ["route", "outcome"]}
         #: Of all workers that live.
