@@ -1,13 +1,18 @@
-"""Run the jobs of a queue in one process, however many web processes start it (huey, POSIX)."""
+"""Run the jobs of a queue in one process, however many web processes start it (huey, POSIX).
+
+In a terminal: ``python -m examples.kit.consumer long_jobs:queue long_jobs:jobs``.
+"""
 
 import fcntl
 import math
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from threading import Thread
 from typing import IO, Any
 
@@ -128,3 +133,19 @@ class Watch(Thread):
             if time.monotonic() - since > self.idle:
                 self.idle_too_long = True
                 self.consumer.stop(graceful=True)
+
+
+def main(queue: str, jobs: str) -> bool:
+    """Run the jobs of a queue, with a lock file next to the file of their states.
+
+    :param queue: the name of the queue, such as ``long_jobs:queue``.
+    :param jobs: the name of the states, such as ``long_jobs:jobs``.
+    :returns: False, at once, when another process runs the jobs.
+    """
+    states = resolve_name(jobs)
+    states.file.path.parent.mkdir(parents=True, exist_ok=True)
+    return consume(resolve_name(queue), states, Path(f"{states.file.path}.lock"))
+
+
+if __name__ == "__main__":
+    sys.exit(None if main(*sys.argv[1:]) else "another process runs the jobs")
