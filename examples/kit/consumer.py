@@ -50,13 +50,13 @@ def lock(path: Path) -> IO[bytes] | None:
 
 
 def start(command: Sequence[str], path: Path) -> None:
-    """Start a consumer as a process of its own, which outlives this one, unless one runs.
+    """Start a consumer as a process of its own, which outlives its parent, unless one runs.
 
-    The lock is passed to the new process. So of several processes that call this at the same time,
-    one starts a consumer.
+    The lock is passed to the new process. If several processes call this at the same time, one of
+    them starts a consumer.
 
     :param command: a program that calls :func:`consume`.
-    :param path: the lock file. What the consumer prints is appended to it.
+    :param path: the lock file. The output of the consumer is appended to it.
     """
     file = lock(path)
     if file is None:
@@ -71,21 +71,21 @@ def start(command: Sequence[str], path: Path) -> None:
             pass_fds=[file.fileno()],
             start_new_session=True,  # CTRL+C in the terminal of the web process does not reach it
         )
-    Thread(target=process.wait, daemon=True).start()  # a child that nobody awaits is a zombie
+    Thread(target=process.wait, daemon=True).start()  # without a wait it is a zombie
 
 
 def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **options: Any) -> bool:
-    """Run the jobs of a queue, as the only process that does so.
+    """Run the jobs of a queue, and be the only process that runs them.
 
-    SIGTERM ends it: it waits for the jobs that run, at most ``shutdown_timeout`` seconds.
+    SIGTERM ends it. It waits for the jobs that run, at most ``shutdown_timeout`` seconds.
 
     :param queue: a queue of huey, whose tasks call :meth:`~examples.kit.jobs.Jobs.run`.
-    :param jobs: their states. Those that a killed consumer left running fail now, and those that
-        wait and are not in the queue fail within some seconds.
+    :param jobs: their states. Jobs that ran in a killed consumer fail now, and waiting jobs that are not
+        in the queue fail within some seconds.
     :param path: the lock file.
     :param idle: seconds without a job after which it ends.
     :param options: options of huey's ``Consumer``.
-    :returns: False, at once, when another process runs the jobs.
+    :returns: False when another process runs the jobs.
     """
     descriptor = os.environ.pop(INHERITED, None)
     while file := os.fdopen(int(descriptor), "ab") if descriptor else lock(path):
@@ -108,7 +108,7 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
 
 
 def queued(queue: Any) -> list[object]:
-    """Return the ids of the jobs in a queue of huey, also of those that run later."""
+    """Return the ids of the jobs in a queue of huey, also of jobs that run later."""
     return [task.args[0] for task in [*queue.pending(), *queue.scheduled()] if task.args]
 
 
@@ -140,7 +140,7 @@ def main(queue: str, jobs: str) -> bool:
 
     :param queue: the name of the queue, such as ``long_jobs:queue``.
     :param jobs: the name of the states, such as ``long_jobs:jobs``.
-    :returns: False, at once, when another process runs the jobs.
+    :returns: False when another process runs the jobs.
     """
     states = resolve_name(jobs)
     states.file.path.parent.mkdir(parents=True, exist_ok=True)
