@@ -80,8 +80,8 @@ def consume(queue: Any, jobs: Jobs, path: Path, *, idle: float = math.inf, **opt
     SIGTERM ends it. It waits for the jobs that run, at most ``shutdown_timeout`` seconds.
 
     :param queue: a queue of huey, whose tasks call :meth:`~examples.kit.jobs.Jobs.run`.
-    :param jobs: their states. Jobs that ran in a killed consumer fail now, and waiting jobs that are not
-        in the queue fail within some seconds.
+    :param jobs: their states. Jobs that ran in a killed consumer fail now. Waiting jobs that are
+        not in the queue fail within some seconds.
     :param path: the lock file.
     :param idle: seconds without a job after which it ends.
     :param options: options of huey's ``Consumer``.
