@@ -91,11 +91,13 @@ def keyset_rows(
     :param keys: columns that identify a row together and are never ``NULL``, with an index. The
         last of them is the primary key.
     :param size: the number of rows in a page.
-    :raises ValueError: for keys or a query with which rows would be lost. It is raised before the
-        first row if the query or its tables show it, and otherwise before the page that has two
-        rows with the same keys.
+    :raises ValueError: for a size below 1, and for keys or a query with which rows would be lost.
+        It is raised before the first row if the query or its tables show it, and otherwise before
+        the page that has two rows with the same keys.
     :raises sqlalchemy.exc.SQLAlchemyError: at any row.
     """
+    if size < 1:
+        raise ValueError("a page has at least one row")
     check_keys(query, keys)
     selected = [*query.selected_columns]  # two of them may have the same name
     places = []
@@ -115,7 +117,7 @@ def keyset_rows(
             rows = connection.execute(page).all()
         values = [*map(itemgetter(*places), rows)]
         if any(map(eq, values, values[1:])):
-            raise ValueError(f"two rows have the same {listed(keys)}: add the primary key")
+            raise ValueError(f"two rows have the same {listed(keys)}: add each table's primary key")
         yield from rows[:size]
         if len(rows) <= size:
             return
