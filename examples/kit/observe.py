@@ -193,7 +193,7 @@ def observe(
             with suppress(AttributeError):  # the wrapper of mod_wsgi refuses it
                 body.close = counted.close
                 stream.outcome, stream.size = "file", None
-                return body  # type: ignore[no-any-return]
+                return body  # type: ignore[no-any-return]  # the file, as the app returned it
         return counted
 
     return observed
