@@ -148,9 +148,12 @@ class EventLog(ABC):
         """Return the id of a key."""
         return str(key)
 
-    def untrimmed(self) -> bool:
-        """Tell whether the log still has its first event. It is called when key 1 is missing."""
-        return not self.entries(0, 1)
+    def untrimmed(self, oldest: list[Entry]) -> bool:
+        """Tell whether the log lacks none of its events, where its oldest one has not key 1.
+
+        :param oldest: that event, or none where the log was empty a moment ago.
+        """
+        return not oldest
 
     def after(self, key: int) -> Found:
         """Return the events after a key.
@@ -162,9 +165,9 @@ class EventLog(ABC):
         if entries and entries[0].key == key:
             return Found(False, entries[1:])
         oldest = self.entries(0, 1)
-        # An empty log may get its first event between these two queries.
+        # An empty log may get its first event between two queries, and after both of them.
         known = oldest and oldest[0].key <= key + 1 and (entries or oldest[0].key > key)
-        if known or (key == 0 and self.untrimmed()):
+        if known or (key == 0 and self.untrimmed(oldest)):
             return Found(False, entries[:PAGE])
         return Found(True, self.entries(0, PAGE))
 

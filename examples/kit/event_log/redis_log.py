@@ -87,7 +87,7 @@ class RedisLog(EventLog):
         found: Any = self.client().xrevrange(STREAM, count=1)
         return self.key(found[0][0]) if found else 0
 
-    def untrimmed(self) -> bool:
+    def untrimmed(self, oldest: list[Entry]) -> bool:
         """Compare how many events were added with how many there are.
 
         Redis counts them since version 7. An older stream is trimmed when it is full.
