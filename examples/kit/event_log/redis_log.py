@@ -92,7 +92,7 @@ class RedisLog(EventLog):
 
         Redis counts them since version 7. An older stream is trimmed when it is full.
         """
-        if not self.client().exists(STREAM):
+        if not oldest and not self.client().exists(STREAM):
             return True
         stream: Any = self.client().xinfo_stream(STREAM)
         full = stream["length"] >= self.kept
