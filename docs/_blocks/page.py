@@ -166,8 +166,8 @@ class Page:
         self.lost_files: dict[str, str] = {}
         #: Where the blocks stand that ran, as places in the text of the page.
         self.ran: set[int] = set()
-        #: What runs the page's JavaScript, once a block of the page needs it.
-        self.chromium: Chromium | None = None
+        #: What runs the page's JavaScript, by its path, once a block of the page needs it.
+        self.browsers: dict[str, Chromium] = {}
         #: What puts the process back as it was before the page.
         self.end = ExitStack()
         self.folder = Path(self.end.enter_context(TemporaryDirectory(prefix="page-"))).resolve()

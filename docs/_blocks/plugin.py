@@ -1,6 +1,7 @@
 """What pytest is told beside the blocks: their order, what each needs, the proof at the end."""
 
 import atexit
+import gc
 import re
 import signal
 from collections.abc import Generator
@@ -16,32 +17,15 @@ from sybil.integration.pytest import SybilItem, example_module_path
 
 from docs._blocks.page import LeftOut, page_of
 from docs._blocks.parser import turn
-from docs._blocks.proof import Place, Reading, literal_blocks, not_read, unproved
+from docs._blocks.proof import Place, Reading, unproved
+from docs._system.declared import declared
 from docs._system.leftovers import leaving_nothing, name_semaphores
 
 #: What a report says beside its outcome: where the block stands, and why it was left out.
 BLOCK_PLACE, REASON = "place", "reason"
 
 #: The pages that take longest, among pages that run at a time: they begin before all others.
-LONGEST = [
-    "stream-from-a-cluster",
-    "servers",
-    "blocks",
-    "containers",
-    "data",
-    "show-progress",
-    "why-is-it-not-streaming",
-    "stream-check",
-    "events-from-many-processes",
-    "export-at-database-speed",
-    "stream-model-tokens",
-    "testing-on-a-server",
-    "send-frames",
-    "examples",
-    "relay-an-upstream",
-    "send-a-zip",
-    "shutdown",
-]
+LONGEST: list[str] = declared(__file__)["longest"]
 
 #: The packages to install, in the reason why a block was left out.
 INSTALL = re.compile(r"apt-get install ([^)]+)")
@@ -106,10 +90,9 @@ class EveryBlockRan:
             self.proof = "The run was stopped: nothing proved that every block is run."
         elif self.ran:
             files = set(map(str, self.judged))
-            documents = list(self.reading.doctrees())
-            shown = literal_blocks(documents, files)
+            shown, not_read = self.reading.end()
             ran = {place for place in self.ran if place[0] in files}
-            self.wrong = unproved(shown, ran, self.red) + not_read(documents, files)
+            self.wrong = unproved(shown, ran, self.red) + not_read
             self.proof = "Every block that Sphinx shows was run, or is named below."
             if self.wrong:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -171,6 +154,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         longest = sorted(pages.keys() - others, key=lambda page: LONGEST.index(page.stem))
         pages = {page: pages[page] for page in [*longest, *others]}
     session.items[:] = chain.from_iterable(pages.values())
+    gc.freeze()  # no collection looks at all blocks of the guide again
 
 
 @pytest.hookimpl(tryfirst=True)
