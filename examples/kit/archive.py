@@ -1,5 +1,6 @@
 """Send files as one ZIP archive that is written while it is sent."""
 
+import re
 from collections.abc import Generator, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,9 @@ from .file_name import LONGEST, NO_NAME, download_name
 
 #: Bytes that are read from a file at a time.
 SIZE = 64 * 1024
+
+#: What a name may not have where the archive is unpacked: on Windows a colon too.
+NOT_EVERYWHERE = re.compile(f"{NO_NAME.pattern}|:")
 
 
 def send_zip(files: Mapping[str, Path], name: str) -> Response:
@@ -50,17 +54,35 @@ def files_of(folder: Path) -> dict[str, Path]:
     >>> "2013/UA.csv" in files, ".part" in files
     (True, False)
 
+    :returns: the path of each file. Its name is as :func:`name_everywhere` returns it.
     :raises OSError: when the folder or a sub-folder cannot be read.
+    :raises ValueError: when two files would have the same name.
     """
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.is_symlink():
             continue
+        name, found = name_everywhere(path.name), {}
         if path.is_dir():
-            files |= {f"{path.name}/{name}": file for name, file in files_of(path).items()}
+            found = {f"{name}/{inside}": file for inside, file in files_of(path).items()}
         elif path.is_file():
-            files[path.name] = path
+            found = {name: path}
+        if twice := files.keys() & found.keys():
+            raise ValueError(f"{min(twice)!r} is in the archive twice")
+        files |= found
     return files
+
+
+def name_everywhere(name: str) -> str:
+    """Return the name of a file with ``_`` for each character that some systems refuse in it.
+
+    >>> name_everywhere("departures 05:17.csv"), name_everywhere("vols_é.csv")
+    ('departures 05_17.csv', 'vols_é.csv')
+    """
+    compatible = normalize("NFKD", name)  # in which a fullwidth colon is a colon
+    if not NOT_EVERYWHERE.search(compatible):
+        return name
+    return normalize("NFC", NOT_EVERYWHERE.sub("_", compatible))
 
 
 def archive_response(archive: Any, name: str) -> Response:
@@ -95,7 +117,7 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         parts = normalize("NFKD", name).split("/")
         long = any(len(part.encode(errors="replace")) > LONGEST for part in name.split("/"))
-        if long or any(NO_NAME.search(part) or ":" in part for part in parts):
+        if long or any(map(NOT_EVERYWHERE.search, parts)):
             raise ValueError(f"{name!r} is no name in an archive")
         same = normalize("NFKD", name).casefold()
         if same in seen:
