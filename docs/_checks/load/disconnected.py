@@ -26,7 +26,7 @@ from docs.measurements.lab.recorder import CLOSE, request_bytes
 from docs.measurements.lab.results import Cells
 from examples.kit.event_log import open_log
 
-from .workers import wait_until
+from .workers import read_until, wait_until
 
 CLIENTS = 1000
 AT_ONCE = 50
@@ -153,14 +153,8 @@ def leave(port: int, request: bytes, situation: str) -> None:
         if situation == "before":
             time.sleep(LEFT_AFTER)
             return
-        seen = b""
-        while seen.count(b"\n\n") + seen.count(b":\n") < (2 if situation == "flows" else 1):
-            piece = client.recv(65536)
-            if not piece:
-                raise ConnectionError(seen[:200])
-            seen += piece
-        if not seen.startswith(b"HTTP/1.1 200 "):
-            raise ConnectionError(seen[:200])
+        least = 2 if situation == "flows" else 1
+        read_until(client, lambda seen: seen.count(b"\n\n") + seen.count(b":\n") >= least)
         if situation == "silent":
             time.sleep(LEFT_AFTER)
 

@@ -32,6 +32,7 @@ from .disconnected import (
     settled,
 )
 from .exported import one_file, orders, prepared
+from .workers import read_until
 
 MEGABYTES = 100  # of a download: more than fits into the buffers of a connection
 HALF = bytes(500_000)  # of an upload
@@ -50,14 +51,7 @@ def leave(port: int, request: bytes, situation: str) -> None:
         client.sendall(request)
         if situation == "before":
             return
-        seen = b""
-        while not seen.partition(b"\r\n\r\n")[2]:
-            piece = client.recv(BUFFER)
-            if not piece:
-                raise ConnectionError(seen[:200])
-            seen += piece
-        if not seen.startswith(b"HTTP/1.1 200 "):
-            raise ConnectionError(seen[:200])
+        read_until(client, lambda seen: seen.partition(b"\r\n\r\n")[2], BUFFER)
         if situation == "silent":
             time.sleep(LEFT_AFTER)  # the server waits, because its buffer is full
 

@@ -44,6 +44,21 @@ def wait_until(holds: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
+def read_until(client: socket.socket, there: Callable[[bytes], object], size: int = 65536) -> None:
+    """Read a response in pieces of a size at most, until something is there.
+
+    :raises ConnectionError: when the response ends before, or is no 200.
+    """
+    seen = b""
+    while not there(seen):
+        piece = client.recv(size)
+        if not piece:
+            raise ConnectionError(seen[:200])
+        seen += piece
+    if not seen.startswith(b"HTTP/1.1 200 "):
+        raise ConnectionError(seen[:200])
+
+
 def megabytes(size: int) -> float:
     """Return a number of bytes in MB."""
     return round(size / 1e6, 1)
