@@ -81,7 +81,8 @@ def literal_blocks(documents: Iterable[nodes.document], files: set[str]) -> dict
         for kind in (nodes.literal_block, nodes.doctest_block, nodes.raw):
             for block in document.findall(kind):
                 first_line = block.astext().strip().partition("\n")[0]
-                file, _, name = str(block.source).partition(":docstring of ")
+                source = block.source or document["source"]
+                file, _, name = str(source).partition(":docstring of ")
                 on_page = str(document["source"]) in files and not name
                 if file in files or on_page:
                     line = docstring_line(Path(file), name, first_line) if name else block.line
